@@ -1,0 +1,72 @@
+// Package config is the one configuration file of an instance: TOML, typed, strict, validated. Only wiring imports it;
+// product packages take plain options.
+package config
+
+// Schema is the version of the file format.
+const Schema = 1
+
+// File is practice.toml. It holds no secrets: those are files in the credential folder, named here.
+type File struct {
+	Schema   int      `toml:"schema" json:"schema"`
+	Practice Practice `toml:"practice" json:"practice"`
+	Database Database `toml:"database" json:"database"`
+	Server   Server   `toml:"server" json:"server"`
+	Update   Update   `toml:"update" json:"update"`
+	Backup   Backup   `toml:"backup" json:"backup"`
+	Mirror   Mirror   `toml:"mirror" json:"mirror"`
+	Agent    Agent    `toml:"agent" json:"agent"`
+}
+
+// Practice says whose instance this is.
+type Practice struct {
+	Name     string `toml:"name" json:"name"`
+	Language string `toml:"language" json:"language"` // "de" or "en"
+	Timezone string `toml:"timezone" json:"timezone"` // IANA name
+	Currency string `toml:"currency" json:"currency"` // ISO 4217
+}
+
+// Database says which PostgreSQL runs the instance and how it is reached.
+type Database struct {
+	Provider string `toml:"provider" json:"provider"` // "system" or "bundled"
+	Bin      string `toml:"bin" json:"bin"`           // folder of initdb, pg_ctl and postgres; empty: found by provider
+	Port     int    `toml:"port" json:"port"`         // names the unix socket; TCP stays closed
+	Name     string `toml:"name" json:"name"`
+}
+
+// Server is the core server.
+type Server struct {
+	Listen string `toml:"listen" json:"listen"` // host:port, HTTPS
+	URL    string `toml:"url" json:"url"`       // what people and clients type
+}
+
+// Update says where releases come from.
+type Update struct {
+	Source  string   `toml:"source" json:"source"`   // URL or folder of a mirror or of the vendor's repository
+	Channel string   `toml:"channel" json:"channel"` // "stable", "lts" or "beta"
+	Mode    string   `toml:"mode" json:"mode"`       // "online", "lan" or "airgap": how long expired metadata is tolerated
+	Keep    int      `toml:"keep" json:"keep"`       // old versions kept on disk
+	Modules []string `toml:"modules" json:"modules"` // installed client modules
+}
+
+// Backup says what is saved, for whom and where to.
+type Backup struct {
+	Store       string   `toml:"store" json:"store"`       // "s3://bucket/prefix" or a folder
+	Endpoint    string   `toml:"endpoint" json:"endpoint"` // "https://host:port" of an S3 store
+	Region      string   `toml:"region" json:"region"`
+	Credentials string   `toml:"credentials" json:"credentials"` // file with access_key_id and secret_access_key
+	Recipients  []string `toml:"recipients" json:"recipients"`   // age public keys, at least two
+	Paths       []string `toml:"paths" json:"paths"`             // extra files and folders
+	Limit       string   `toml:"limit" json:"limit"`             // upload limit, such as "2MiB/s"; empty: none
+}
+
+// Mirror is a LAN mirror served by this machine.
+type Mirror struct {
+	Source string `toml:"source" json:"source"`
+	Listen string `toml:"listen" json:"listen"`
+	Dir    string `toml:"dir" json:"dir"`
+}
+
+// Agent is the supervisor for machines without systemd.
+type Agent struct {
+	Services []string `toml:"services" json:"services"` // "database", "server", "mirror"
+}
