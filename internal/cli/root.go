@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"practicectl/internal/buildinfo"
+)
+
+const rootLong = `practicectl installs, backs up, restores and updates a practice: the PostgreSQL database, the core
+server and the client modules, on one machine or on twenty, with or without internet.
+
+Backups are encrypted for age public keys; this machine holds no key that opens them. Updates are signed
+by the vendor and verified here, whatever mirror or medium they came through.`
+
+func (a *app) rootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:               Program,
+		Short:             "Install, back up, restore and update a practice",
+		Long:              rootLong,
+		Version:           buildinfo.Version(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			if args[0] == "upgrade" {
+				return usageError(c, errors.New(`there is no "upgrade": to bring the installed components to a newer release, type: practicectl update apply`))
+			}
+			return usageError(c, unknownCommand(c, args[0]))
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	a.global.bind(root.PersistentFlags(), a.Getenv)
+	for name, values := range globalEnums {
+		if err := root.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // globalEnums names a flag that does not exist: found by every test that builds the tree
+		}
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError(c, suggestFlag(c, err)) })
+	root.SetHelpTemplate(helpTemplate)
+	root.SuggestionsMinimumDistance = 2
+	root.AddCommand(a.commands()...)
+	root.AddCommand(a.exitCodesTopic(), a.environmentTopic(), a.cronTopic())
+	return root
+}
+
+// helpTemplate puts the examples first.
+const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
+
+{{end}}{{if .HasExample}}Examples:
+{{.Example}}
+
+{{end}}{{if .Runnable}}Usage:
+  {{.UseLine}}
+
+{{end}}{{if .HasAvailableSubCommands}}Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
+
+{{end}}{{if .HasAvailableLocalFlags}}Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+
+{{end}}{{with index .Annotations "practicectl/exits"}}Exit codes:
+  {{.}}   (meaning: practicectl help exit-codes)
+
+{{end}}{{if .HasAvailableInheritedFlags}}Flags of every command:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}
+{{end}}{{if not .HasParent}}More: practicectl help exit-codes, practicectl help environment, practicectl help cron
+{{end}}`
+
+// suggestFlag adds the nearest flag to "unknown flag: --recpient".
+func suggestFlag(c *cobra.Command, err error) error {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return err
+	}
+	if near := nearestFlag(c, name); near != "" {
+		return errors.New(err.Error() + ", did you mean --" + near + "?")
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"practicectl/internal/config"
+	"practicectl/internal/lockfile"
+	"practicectl/internal/paths"
+	"practicectl/internal/progress"
+	"practicectl/internal/secret"
+	"practicectl/internal/uerr"
+)
+
+// run is what one command works with: lazily opened, so that help and version work on a broken machine.
+type run struct {
+	app      *app
+	cmd      *cobra.Command
+	global   globalFlags
+	progress progress.Reporter
+	log      *slog.Logger
+	now      func() time.Time
+	cleanup  []func() error
+}
+
+func (a *app) newRun(c *cobra.Command) (*run, error) {
+	r := &run{app: a, cmd: c, global: a.global, now: a.Now}
+	logTo := io.Discard
+	if a.global.verbose > 0 {
+		logTo = a.Err
+	}
+	if a.global.logFile != "" {
+		f, err := os.OpenFile(a.global.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		if err != nil {
+			return nil, uerr.New(uerr.Usage, "open the log file", a.global.logFile, err, "name a file that this user may write")
+		}
+		r.cleanup = append(r.cleanup, f.Close)
+		logTo = io.MultiWriter(logTo, f)
+	}
+	level := slog.LevelInfo
+	if a.global.verbose > 1 {
+		level = slog.LevelDebug
+	}
+	r.log = slog.New(slog.NewTextHandler(logTo, &slog.HandlerOptions{Level: level}))
+	r.progress = a.reporter()
+	return r, nil
+}
+
+// close ends the run's own resources and keeps err when there is one.
+func (r *run) close(err error) error {
+	if f, ok := r.progress.(interface{ finish() }); ok {
+		f.finish()
+	}
+	var errs []error
+	for _, f := range r.cleanup {
+		errs = append(errs, f())
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+func (r *run) dryRun() bool  { return r.global.dryRun }
+func (r *run) yes() bool     { return r.global.yes }
+func (r *run) noInput() bool { return r.global.noInput }
+
+// layout says where the chosen instance lives.
+func (r *run) layout() (paths.Layout, error) {
+	l, err := paths.New(r.global.prefix, r.global.instance)
+	if err != nil {
+		return l, uerr.New(uerr.Usage, "", "", err, "")
+	}
+	return l, nil
+}
+
+// configPath is the file that config reads.
+func (r *run) configPath() (string, error) {
+	if r.global.config != "" {
+		return r.global.config, nil
+	}
+	l, err := r.layout()
+	return l.Config(), err
+}
+
+// config reads the configuration of the chosen instance.
+func (r *run) config() (*config.File, error) {
+	path, err := r.configPath()
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(path)
+}
+
+// lock takes the instance's lock for job until the returned func is called.
+func (r *run) lock(ctx context.Context, job, what string) (context.Context, func(), error) {
+	l, err := r.layout()
+	if err != nil {
+		return nil, nil, err
+	}
+	held, lock, err := lockfile.Acquire(ctx, l.Lock(job), what, r.global.lockTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	return held, func() {
+		if err := lock.Release(); err != nil {
+			r.log.Warn("release the lock", "job", job, "error", err)
+		}
+	}, nil
+}
+
+// readSecret reads the file that --flag names ("-" for stdin), without its final line break. With no file it asks at the
+// terminal; without one it says which flag is missing.
+func (r *run) readSecret(flag, prompt, path string) (secret.Text, error) {
+	if path == "" {
+		return r.askSecret(flag, prompt)
+	}
+	var data []byte
+	var err error
+	if path == "-" {
+		data, err = io.ReadAll(io.LimitReader(r.app.In, 1<<16))
+	} else {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return secret.Text{}, uerr.New(uerr.Usage, "read --"+flag, path, err, "")
+	}
+	return secret.New(strings.TrimRight(string(data), "\r\n")), nil
+}
