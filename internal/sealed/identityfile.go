@@ -1,0 +1,203 @@
+package sealed
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"practicectl/internal/atomicfile"
+	"practicectl/internal/secret"
+	"practicectl/internal/uerr"
+)
+
+const (
+	maxIdentityFile = 1 << 20 // bytes
+	ageIntro        = "age-encryption.org/"
+	// Work factors of the passphrase: 2^18 takes about a second, as in the age program. Files asking for more than
+	// 2^20 are refused, so that a foreign file cannot stall us.
+	workFactor    = 18
+	maxWorkFactor = 20
+)
+
+// LoadIdentities reads an identity file: plain as age-keygen writes it, or itself protected by a passphrase (binary
+// or armored). passphrase is called only for a protected file; it may be nil when nobody can be asked.
+// Error kinds: NotFound, Auth (wrong passphrase, or not an identity file), Integrity, NeedConfirm.
+func LoadIdentities(path string, passphrase func() (secret.Text, error)) ([]age.Identity, error) {
+	const op = "read the identity file"
+	data, err := readBounded(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, uerr.New(uerr.NotFound, op, path, errors.New("there is no such file"), "bring the offline identity file and name it: --identity FILE")
+	case err != nil:
+		return nil, uerr.New(uerr.Auth, op, path, err, "")
+	}
+	if isProtected(data) {
+		if passphrase == nil {
+			return nil, uerr.New(uerr.NeedConfirm, op, path, errors.New("it is protected by a passphrase and nobody can be asked"), "give --passphrase-file FILE")
+		}
+		pass, err := passphrase()
+		if err != nil {
+			return nil, err
+		}
+		if data, err = unprotect(data, pass); err != nil {
+			var ue *uerr.Error
+			if errors.As(err, &ue) {
+				return nil, uerr.New(ue.Kind, op, path, ue.Err, ue.Hint)
+			}
+			return nil, uerr.New(uerr.Auth, op, path, err, "")
+		}
+	}
+	ids, err := ParseIdentities(data)
+	if err != nil {
+		return nil, uerr.New(uerr.Auth, op, path, err, "give the file that practicectl key generate wrote")
+	}
+	return ids, nil
+}
+
+// ParseIdentities reads private keys, one a line; empty lines and lines beginning with # are skipped. Its errors
+// name lines and never quote them.
+func ParseIdentities(data []byte) ([]age.Identity, error) {
+	var out []age.Identity
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxIdentityFile)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		ids, err := age.ParseIdentities(strings.NewReader(line))
+		if err != nil || len(ids) != 1 {
+			if strings.HasPrefix(line, "age1") {
+				return nil, fmt.Errorf("line %d is a public key; the private one begins with AGE-SECRET-KEY-", n)
+			}
+			return nil, fmt.Errorf("line %d is not an age private key", n)
+		}
+		out = append(out, ids[0])
+	}
+	if lines.Err() != nil {
+		return nil, errors.New("it is not a text file of keys")
+	}
+	if len(out) == 0 {
+		return nil, errors.New("there is no private key in it")
+	}
+	return out, nil
+}
+
+// WriteIdentity writes a new identity file with mode 0600, protected by passphrase unless that is empty. It never
+// overwrites. Error kind: Precond when the file exists.
+func WriteIdentity(path string, id *Identity, passphrase secret.Text, created time.Time) error {
+	return writeIdentity(path, id, passphrase, created, workFactor)
+}
+
+func writeIdentity(path string, id *Identity, passphrase secret.Text, created time.Time, logN int) error {
+	const op = "write the identity file"
+	text := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", created.UTC().Format(time.RFC3339), id.recipient, id.text.Reveal())
+	data := []byte(text)
+	if !passphrase.Empty() {
+		var err error
+		if data, err = protect(data, passphrase, logN); err != nil {
+			return uerr.New(uerr.Failed, op, path, err, "")
+		}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return uerr.New(uerr.Precond, op, path, errors.New("the file exists already and a key is never overwritten"), "choose another file name")
+	case err != nil:
+		return uerr.New(uerr.Precond, op, path, err, "choose a folder that exists and that you may write to")
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = atomicfile.SyncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		kind := uerr.Failed
+		if errors.Is(err, syscall.ENOSPC) {
+			kind = uerr.NoSpace
+		}
+		return uerr.New(kind, op, path, errors.Join(err, os.Remove(path)), "")
+	}
+	return nil
+}
+
+func protect(plain []byte, passphrase secret.Text, logN int) ([]byte, error) {
+	r, err := age.NewScryptRecipient(passphrase.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	r.SetWorkFactor(logN)
+	var out bytes.Buffer
+	arm := armor.NewWriter(&out)
+	w, err := age.Encrypt(arm, r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	if err := arm.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+func unprotect(data []byte, passphrase secret.Text) ([]byte, error) {
+	id, err := age.NewScryptIdentity(passphrase.Reveal())
+	if err != nil {
+		return nil, uerr.New(uerr.Auth, "", "", errors.New("the passphrase is empty"), "give the passphrase of the identity file")
+	}
+	id.SetMaxWorkFactor(maxWorkFactor)
+	var src io.Reader = bytes.NewReader(data)
+	if bytes.HasPrefix(data, []byte(armor.Header)) {
+		src = armor.NewReader(src)
+	}
+	r, err := Open(src, id)
+	if uerr.KindOf(err) == uerr.Auth {
+		return nil, uerr.New(uerr.Auth, "", "", errors.New("the passphrase is wrong"), "try again with the passphrase chosen when the key was made")
+	}
+	if err != nil {
+		return nil, asDamaged(err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxIdentityFile))
+	if err != nil {
+		return nil, asDamaged(err)
+	}
+	return plain, nil
+}
+
+func asDamaged(error) error {
+	return uerr.New(uerr.Integrity, "", "", errors.New("the protected identity file is damaged"), "take another copy of it")
+}
+
+func isProtected(data []byte) bool {
+	return bytes.HasPrefix(data, []byte(ageIntro)) || bytes.HasPrefix(data, []byte(armor.Header))
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxIdentityFile+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if len(data) > maxIdentityFile {
+		return nil, errors.New("it is too large for an identity file")
+	}
+	return data, nil
+}
