@@ -1,0 +1,23 @@
+//go:build !windows
+
+package pgcluster
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// diskSize returns the size in bytes of the file system that holds path, or 0 when it cannot be told.
+func diskSize(path string) uint64 {
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil {
+		return 0
+	}
+	return st.Blocks * uint64(st.Bsize) //nolint:gosec // block sizes are positive
+}
