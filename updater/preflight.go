@@ -1,0 +1,100 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"practicectl/internal/uerr"
+)
+
+// Room asked for before anything is fetched: 2.2 times what the new version occupies, so that its archive, its files and
+// a little growth fit beside the old version.
+const (
+	roomNumerator   = 22
+	roomDenominator = 10
+)
+
+// preflight refuses an update that would fail half-way. It changes nothing.
+func (u *Updater) preflight(ctx context.Context, pl *Plan) error {
+	if err := u.room(u.o.Opt, pl.Disk*roomNumerator/roomDenominator); err != nil {
+		return err
+	}
+	if err := u.room(u.o.Downloads, pl.Download*roomNumerator/roomDenominator); err != nil {
+		return err
+	}
+	if !pl.Transition.hasServer() {
+		return nil
+	}
+	if err := u.o.Hooks.Probe(ctx); err != nil {
+		return uerr.New(uerr.Precond, "update to", pl.Transition.To,
+			fmt.Errorf("the version that runs now is not ready, so nobody could tell whether an update helped or harmed: %w", err), "practicectl status")
+	}
+	if err := u.fitsSchema(ctx, pl.Transition); err != nil {
+		return err
+	}
+	return u.roomForCopy(pl.Transition)
+}
+
+func (u *Updater) fitsSchema(ctx context.Context, t Transition) error {
+	if u.o.Hooks.Schema == nil || t.Action != ActionUpdate || t.SchemaTo == 0 {
+		return nil
+	}
+	applied, err := u.o.Hooks.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case applied > t.SchemaTo:
+		return uerr.New(uerr.LossGuard, "update to", t.To, fmt.Errorf("the database has schema %d, newer than the %d of this version", applied, t.SchemaTo),
+			"practicectl update check")
+	case applied < t.SchemaFrom:
+		return uerr.New(uerr.Precond, "update to", t.To, fmt.Errorf("the database has schema %d, this version migrates from %d on", applied, t.SchemaFrom),
+			"practicectl update check")
+	}
+	return nil
+}
+
+// roomForCopy asks for space for a copy of the database, unless the file system can share its blocks.
+func (u *Updater) roomForCopy(t Transition) error {
+	if !t.needsCopy() {
+		return nil
+	}
+	sample := u.o.PGData + ".wayback.sample"
+	shared, err := u.o.Clone(filepath.Join(u.o.PGData, "PG_VERSION"), sample)
+	if err = errors.Join(err, remove(sample)); err != nil {
+		return uerr.New(uerr.Precond, "prepare the copy of", u.o.PGData, err, "practicectl db status")
+	}
+	if shared {
+		return nil
+	}
+	size, err := treeSize(u.o.PGData)
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // files come and go in a running cluster
+		return uerr.New(uerr.Precond, "measure", u.o.PGData, err, "practicectl db status")
+	}
+	return u.room(filepath.Dir(u.o.PGData), size*11/10)
+}
+
+// room refuses when dir's disk has less than want bytes free. Error kind: NoSpace.
+func (u *Updater) room(dir string, want int64) error {
+	if want == 0 {
+		return nil
+	}
+	for { // a folder that will be made lies on the disk of its parent
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || filepath.Dir(dir) == dir {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	free, err := u.o.Free(dir)
+	if err != nil {
+		return uerr.New(uerr.Precond, "measure the free space of", dir, err, "")
+	}
+	if free < want {
+		return uerr.New(uerr.NoSpace, "prepare the update", "", fmt.Errorf("%s has %d MB free and needs %d MB", dir, free>>20, want>>20+1),
+			"free space on that disk, then run the same command again; nothing was changed")
+	}
+	return nil
+}
