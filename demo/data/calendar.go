@@ -73,7 +73,7 @@ func (p *Practice) calendar(s *source, n int) {
 		if s.chance(4) { // not every appointment became a session
 			p.Appointments = append(p.Appointments, Appointment{s.id(sl.begin), patient, sl.begin, end, pick(s, []string{"cancelled", "noshow"}), d.service})
 		}
-		p.Appointments = append(p.Appointments, Appointment{s.id(sl.begin), patient, sl.begin, end, "fulfilled", d.service})
+		p.Appointments = append(p.Appointments, Appointment{s.id(sl.begin), patient, sl.begin, end, "done", d.service})
 		p.Sessions = append(p.Sessions, Session{
 			ID: s.id(sl.begin), Patient: patient, Appointment: len(p.Appointments) - 1, Begin: sl.begin, Minutes: d.minutes,
 			PriceCents: d.cents, Service: d.service, Note: s.note(d, d.complaints[p.Patients[patient].complaint], count[patient]),
@@ -125,12 +125,13 @@ func (p *Practice) invoices(s *source) {
 			continue
 		}
 		issued := session.Begin.Add(26 * time.Hour)
-		inv := Invoice{ID: s.id(issued), Patient: session.Patient, Sessions: open[session.Patient], Issued: issued}
-		for _, n := range inv.Sessions {
+		inv := Invoice{ID: s.id(issued), Patient: session.Patient, Issued: issued}
+		for _, n := range open[session.Patient] {
+			inv.Charges = append(inv.Charges, Charge{s.id(issued), n})
 			inv.Cents += p.Sessions[n].PriceCents
 		}
 		if paid := issued.AddDate(0, 0, 3+s.IntN(30)); paid.Before(p.Day) && s.chance(93) {
-			inv.Paid = &paid
+			inv.Payment, inv.Paid = s.id(paid), paid
 		}
 		p.Invoices = append(p.Invoices, inv)
 		open[session.Patient] = nil

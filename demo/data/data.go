@@ -85,7 +85,7 @@ type Appointment struct {
 	Patient int
 	Begin   time.Time
 	End     time.Time
-	Status  string // "booked", "fulfilled", "cancelled" or "noshow"
+	Status  string // "booked", "done", "cancelled" or "noshow"
 	Service string
 }
 
@@ -104,12 +104,19 @@ type Session struct {
 
 // Invoice is what was charged for some sessions of one patient.
 type Invoice struct {
-	ID       uuid.UUID
-	Patient  int
-	Sessions []int // indexes into Sessions
-	Issued   time.Time
-	Paid     *time.Time
-	Cents    int64
+	ID      uuid.UUID
+	Patient int
+	Charges []Charge
+	Issued  time.Time
+	Payment uuid.UUID // of the payment; zero while the invoice is open
+	Paid    time.Time
+	Cents   int64
+}
+
+// Charge is one line of an invoice.
+type Charge struct {
+	ID      uuid.UUID
+	Session int // index into Sessions
 }
 
 // Document is a file in a patient's record.
@@ -117,6 +124,7 @@ type Document struct {
 	ID       uuid.UUID
 	Patient  int
 	Name     string
+	Category string
 	MIMEType string
 	Created  time.Time
 	Content  []byte

@@ -55,7 +55,8 @@ func TestThePracticeIsPlausible(t *testing.T) {
 	}
 	for _, inv := range p.Invoices {
 		var sum int64
-		for _, n := range inv.Sessions {
+		for _, c := range inv.Charges {
+			n := c.Session
 			if p.Sessions[n].Patient != inv.Patient {
 				t.Fatal("invoice charges somebody else's session")
 			}

@@ -16,9 +16,9 @@ func (p *Practice) documents(s *source, n int) {
 		created := p.Patients[patient].Created.Add(time.Duration(1+s.IntN(30*24)) * time.Hour)
 		d := Document{ID: s.id(created), Patient: patient, Created: created}
 		if i%3 == 0 {
-			d.Name, d.MIMEType, d.Content = fmt.Sprintf("Überweisung %s.txt", created.Format("2006-01-02")), "text/plain; charset=utf-8", p.letter(s, patient, created)
+			d.Name, d.Category, d.MIMEType, d.Content = fmt.Sprintf("Überweisung %s.txt", created.Format("2006-01-02")), "Überweisung", "text/plain; charset=utf-8", p.letter(s, patient, created)
 		} else {
-			d.Name, d.MIMEType, d.Content = fmt.Sprintf("Anamnesebogen %s.jpg", created.Format("2006-01-02")), "image/jpeg", s.scan()
+			d.Name, d.Category, d.MIMEType, d.Content = fmt.Sprintf("Anamnesebogen %s.jpg", created.Format("2006-01-02")), "Anamnese", "image/jpeg", s.scan()
 		}
 		p.Documents = append(p.Documents, d)
 	}

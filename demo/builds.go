@@ -1,0 +1,176 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"practicectl/internal/atomicfile"
+	"practicectl/internal/uerr"
+)
+
+// programs are the mains that a release consists of.
+var programs = []string{"practicectl", "practice-server", "practice-client", "practice-relay"}
+
+// edition is one release that the demo builds from the source: what differs from it is laid over the source by
+// `go build -overlay`, so that neither the product's tree nor its binaries know of the demo.
+type edition struct {
+	version   string
+	migration string // SQL of an extra migration, or ""
+	broken    bool   // the readiness check fails for ever
+}
+
+// extraMigration is what releases 1.1.0 and later add to the schema. It only adds, so 1.0.0 runs on it too.
+const extraMigration = `-- +goose Up
+ALTER TABLE pm.patient ADD COLUMN preferred_name text NOT NULL DEFAULT '';
+COMMENT ON COLUMN pm.patient.preferred_name IS 'how the patient wants to be called';
+
+-- +goose Down
+ALTER TABLE pm.patient DROP COLUMN preferred_name;
+`
+
+// editions are the three releases of the story.
+var editions = []edition{
+	{version: "1.0.0"},
+	{version: "1.1.0", migration: extraMigration},
+	{version: "1.2.0", migration: extraMigration, broken: true},
+}
+
+// workshop builds editions from the product's source.
+type workshop struct {
+	source string // root of the source tree
+	dir    string // where overlays and binaries go
+	root   string // file with the trusted root that the binaries embed
+}
+
+// findSource checks that dir is the product's source tree and that the Go toolchain is there.
+func findSource(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	mod, err := os.ReadFile(filepath.Join(abs, "go.mod"))
+	if err == nil && !bytes.HasPrefix(mod, []byte("module practicectl\n")) {
+		err = errors.New("go.mod is another module's")
+	}
+	if err != nil {
+		return "", uerr.New(uerr.Precond, "find the source of practicectl in", abs, err, "the demo builds three releases: run it in a clone of the source, or name one with --source DIR")
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return "", uerr.New(uerr.Precond, "find the Go toolchain", "", err, "install Go, the version that go.mod names")
+	}
+	return abs, nil
+}
+
+// build makes the programs of e and returns the folder that holds them.
+func (w workshop) build(ctx context.Context, e edition) (string, error) {
+	out := filepath.Join(w.dir, "build", e.version)
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return "", err
+	}
+	overlay, err := w.overlay(e)
+	if err != nil {
+		return "", uerr.New(uerr.Failed, "prepare the build of", e.version, err, "")
+	}
+	args := []string{"build", "-overlay", overlay, "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -buildid= -X practicectl/internal/buildinfo.version=" + e.version, "-o", out + string(filepath.Separator)}
+	for _, p := range programs {
+		args = append(args, "./cmd/"+p)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = w.source
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", uerr.New(uerr.Failed, "build", e.version, fmt.Errorf("%w\n%s", err, said), "")
+	}
+	return out, nil
+}
+
+// overlay writes the JSON file for `go build -overlay`.
+func (w workshop) overlay(e edition) (string, error) {
+	dir := filepath.Join(w.dir, "overlay", e.version)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	replace := map[string]string{filepath.Join(w.source, "release", "trust", "root.json"): w.root}
+	put := func(name, content, as string) error {
+		path := filepath.Join(dir, name)
+		replace[as] = path
+		return atomicfile.WriteBytes(path, 0o644, []byte(content))
+	}
+	if e.migration != "" {
+		number, err := w.nextMigration()
+		if err != nil {
+			return "", err
+		}
+		name := fmt.Sprintf("%05d_preferred_name.sql", number)
+		if err := put(name, e.migration, filepath.Join(w.source, "server", "store", "migrations", name)); err != nil {
+			return "", err
+		}
+	}
+	if e.broken {
+		checks := filepath.Join(w.source, "server", "ready", "checks.go")
+		text, err := breakReadiness(checks)
+		if err != nil {
+			return "", err
+		}
+		if err := put("checks.go", text, checks); err != nil {
+			return "", err
+		}
+	}
+	data, err := json.MarshalIndent(map[string]any{"Replace": replace}, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "overlay.json")
+	return path, atomicfile.WriteBytes(path, 0o644, data)
+}
+
+var migrationName = regexp.MustCompile(`^(\d{5})_[a-z0-9_]+\.sql$`)
+
+// nextMigration returns the number after the newest migration of the source.
+func (w workshop) nextMigration() (int, error) {
+	entries, err := os.ReadDir(filepath.Join(w.source, "server", "store", "migrations"))
+	if err != nil {
+		return 0, err
+	}
+	var numbers []int
+	for _, entry := range entries {
+		if m := migrationName.FindStringSubmatch(entry.Name()); m != nil {
+			var n int
+			if _, err := fmt.Sscanf(m[1], "%d", &n); err != nil {
+				return 0, err
+			}
+			numbers = append(numbers, n)
+		}
+	}
+	if len(numbers) == 0 {
+		return 0, errors.New("the source has no migrations")
+	}
+	return slices.Max(numbers) + 1, nil
+}
+
+// breakReadiness returns the source of the readiness checks with one more check, which never passes.
+func breakReadiness(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	const list = "return []Check{"
+	if strings.Count(string(text), list) != 1 {
+		return "", fmt.Errorf("%s has no single %q to add a failing check to", path, list)
+	}
+	return strings.Replace(string(text), list, list+brokenCheck, 1), nil
+}
+
+// brokenCheck is the fault of release 1.2.0.
+const brokenCheck = `{Name: "broken-on-purpose", Run: func(context.Context) error { return errors.New("this release never becomes ready") }},
+		`
