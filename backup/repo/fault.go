@@ -1,0 +1,46 @@
+package repo
+
+import (
+	"context"
+	"errors"
+
+	"practicectl/internal/objstore"
+	"practicectl/internal/uerr"
+)
+
+// StoreError turns an error of the store, met while doing op with object, into one for people. An error that already
+// has a kind keeps it.
+func StoreError(op string, st objstore.Store, object string, err error) error {
+	var known *uerr.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known), errors.Is(err, context.Canceled):
+		return err
+	}
+	subject := st.String()
+	if object != "" {
+		subject += " " + object
+	}
+	kind, hint := uerr.Failed, ""
+	switch {
+	case errors.Is(err, objstore.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
+		kind, hint = uerr.Unreachable, "check the network and the address of the store, then run the same command again"
+	case errors.Is(err, objstore.ErrAuth):
+		kind, hint = uerr.Auth, "check the credentials file of the store"
+	case errors.Is(err, objstore.ErrNoSpace):
+		kind, hint = uerr.NoSpace, "make room in the store, then run the same command again: what is stored already is used"
+	case errors.Is(err, objstore.ErrNotFound):
+		kind, hint = uerr.Integrity, "practicectl backup verify"
+	}
+	return uerr.New(kind, op, subject, err, hint)
+}
+
+// Tampered is the error for an object that is not what its name or signature says.
+func Tampered(op string, st objstore.Store, object string, err error) error {
+	var known *uerr.Error
+	if errors.As(err, &known) && known.Kind != uerr.Integrity {
+		return err // a wrong identity, a store that went away: not tampering
+	}
+	return uerr.New(uerr.Integrity, op, st.String()+" "+object, err, "find out what else was changed: practicectl backup verify")
+}

@@ -1,0 +1,147 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"filippo.io/age"
+
+	"practicectl/internal/objstore"
+	"practicectl/internal/sealed"
+	"practicectl/internal/uerr"
+)
+
+// Keys is what the holder of a repository's handle may do with it. A backed-up host has Signing, Index and Pin and no
+// identity; a restoring machine has identities and nothing else; an auditor has nothing.
+type Keys struct {
+	Signing    ed25519.PrivateKey
+	Index      *IndexKey
+	Pin        *Pin
+	Identities []age.Identity
+}
+
+// Repo is an open repository.
+type Repo struct {
+	Store      objstore.Store
+	Root       Root
+	Settings   Settings
+	Recipients []age.Recipient
+	Keys       Keys
+}
+
+const maxDocument = 8 << 20 // bytes of a settings or root object
+
+// Open reads and checks the root and all generations of the settings. With a pin it must be the pinned repository, owner
+// and generation. Error kinds: NotFound (no repository there), Unreachable, Auth, Integrity.
+func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
+	const op = "open the backup repository"
+	data, err := ReadObject(ctx, st, RootKey, maxDocument)
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil, uerr.New(uerr.NotFound, op, st.String(), errors.New("there is no repository"), "check --store, or make one: practicectl backup init")
+	}
+	if err != nil {
+		return nil, StoreError(op, st, RootKey, err)
+	}
+	r := &Repo{Store: st, Keys: k}
+	if r.Root, err = ParseRoot(data); err != nil {
+		return nil, Tampered(op, st, RootKey, err)
+	}
+	if p := k.Pin; p != nil && (p.Repository != r.Root.ID || !p.Owner.Equal(r.Root.Owner)) {
+		return nil, Tampered(op, st, RootKey, errors.New("it is not the repository that this host was set up for"))
+	}
+	if err := r.readSettings(ctx, op); err != nil {
+		return nil, err
+	}
+	if r.Recipients, err = sealed.ParseRecipients(r.Settings.Recipients); err != nil {
+		return nil, Tampered(op, st, SettingsKey(r.Settings.Generation), err)
+	}
+	if k.Index != nil && k.Index.Epoch != r.Settings.Epoch {
+		return nil, uerr.New(uerr.Auth, op, st.String(), fmt.Errorf("the index key here is of epoch %d and the repository's is of epoch %d", k.Index.Epoch, r.Settings.Epoch), "fetch the new index key with the owner")
+	}
+	return r, nil
+}
+
+func (r *Repo) readSettings(ctx context.Context, op string) error {
+	var previous []byte
+	n := 0
+	for info, err := range r.Store.List(ctx, SettingsPrefix) {
+		if err != nil {
+			return StoreError(op, r.Store, SettingsPrefix, err)
+		}
+		n++
+		if info.Key != SettingsKey(n) {
+			return Tampered(op, r.Store, info.Key, fmt.Errorf("generation %d of the settings is missing", n))
+		}
+		data, err := ReadObject(ctx, r.Store, info.Key, maxDocument)
+		if err != nil {
+			return StoreError(op, r.Store, info.Key, err)
+		}
+		if r.Settings, err = ParseSettings(data, r.Root, n, previous); err != nil {
+			return Tampered(op, r.Store, info.Key, err)
+		}
+		if p := r.Keys.Pin; p != nil && p.Generation == n && p.Settings != DocumentSum(data) {
+			return Tampered(op, r.Store, info.Key, errors.New("the settings are not those that this host was set up with"))
+		}
+		previous = data
+	}
+	switch p := r.Keys.Pin; {
+	case n == 0:
+		return uerr.New(uerr.NotFound, op, r.Store.String(), errors.New("the repository has no settings: its initialisation was interrupted"), "run the same again: practicectl backup init")
+	case p != nil && n < p.Generation:
+		return Tampered(op, r.Store, SettingsKey(n), fmt.Errorf("the store went back to generation %d of the settings; this host knows generation %d", n, p.Generation))
+	}
+	return nil
+}
+
+// CheckRecipients compares the recipients of a host's configuration with those that the owner signed. A difference means
+// that someone changed one of them. Error kind: Integrity.
+func (r *Repo) CheckRecipients(configured []string) error {
+	a, b := slices.Clone(configured), slices.Clone(r.Settings.Recipients)
+	slices.Sort(a)
+	slices.Sort(b)
+	if slices.Equal(a, b) {
+		return nil
+	}
+	return uerr.New(uerr.Integrity, "check the recipients", r.Store.String(),
+		errors.New("the recipients in the configuration are not those that the owner of the repository signed"),
+		"find out who changed practice.toml; the signed recipients are shown by: practicectl backup list --json")
+}
+
+// IndexKey is the index key: the host's own, or the one unsealed with an identity.
+func (r *Repo) IndexKey() (IndexKey, error) {
+	if r.Keys.Index != nil {
+		return *r.Keys.Index, nil
+	}
+	k, err := r.Settings.OpenIndexKey(r.Keys.Identities...)
+	if err != nil {
+		return k, uerr.New(uerr.KindOf(err), "open the index key of", r.Store.String(), err, uerr.HintOf(err))
+	}
+	return k, nil
+}
+
+// ReadObject reads a whole object of at most limit bytes. Errors are the store's.
+func ReadObject(ctx context.Context, st objstore.Store, key string, limit int64) ([]byte, error) {
+	rc, err := st.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(rc, limit+1))
+	if err := errors.Join(err, rc.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, uerr.New(uerr.Integrity, "read", st.String()+" "+key, fmt.Errorf("it is larger than %d bytes", limit), "practicectl backup verify")
+	}
+	return data, nil
+}
+
+// Create stores data under key unless the key is taken: objstore.ErrExists.
+func Create(ctx context.Context, st objstore.Store, key string, data []byte) error {
+	_, err := st.Put(ctx, key, bytes.NewReader(data), int64(len(data)), objstore.PutOptions{IfAbsent: true})
+	return err
+}

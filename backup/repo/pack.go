@@ -1,0 +1,144 @@
+package repo
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The plaintext of a pack is a series of zstd frames in the seekable format of the zstd project
+// (contrib/seekable_format/zstd_seekable_compression_format.md): `zstd -d` unpacks all of it, and the skippable frame at
+// the end tells where each frame begins.
+
+const (
+	// PageSize is the size of a PostgreSQL page in bytes.
+	PageSize = 8192
+	// MaxFramePages is the most pages in one frame.
+	MaxFramePages = 128
+	// MaxFrame is the most plaintext bytes in one frame.
+	MaxFrame = MaxFramePages * PageSize
+	// PackTarget is the size in bytes at which a pack is closed.
+	PackTarget = 16 << 20
+	// MaxPack is the most bytes that a reader accepts for one pack.
+	MaxPack = 64 << 20
+)
+
+const (
+	skippableMagic = 0x184D2A5E
+	seekableMagic  = 0x8F92EAB1
+	seekFooter     = 9
+	seekEntry      = 8
+)
+
+// Frame is one compressed frame of a pack.
+type Frame struct {
+	Data []byte // zstd
+	Size int    // bytes of plaintext
+}
+
+// PackPlaintext joins frames to the plaintext of a pack.
+func PackPlaintext(w io.Writer, frames []Frame) error {
+	table := make([]byte, 0, 8+len(frames)*seekEntry+seekFooter)
+	table = binary.LittleEndian.AppendUint32(table, skippableMagic)
+	table = binary.LittleEndian.AppendUint32(table, uint32(len(frames)*seekEntry+seekFooter))
+	for _, f := range frames {
+		if _, err := w.Write(f.Data); err != nil {
+			return err
+		}
+		table = binary.LittleEndian.AppendUint32(table, uint32(len(f.Data)))
+		table = binary.LittleEndian.AppendUint32(table, uint32(f.Size))
+	}
+	table = binary.LittleEndian.AppendUint32(table, uint32(len(frames)))
+	table = append(table, 0) // no checksums in the table: each frame has its own
+	table = binary.LittleEndian.AppendUint32(table, seekableMagic)
+	_, err := w.Write(table)
+	return err
+}
+
+// PackReader gives out the frames of a pack's plaintext. It is not safe for concurrent use.
+type PackReader struct {
+	src    io.ReaderAt
+	frames []frameSpan
+	dec    *zstd.Decoder
+	buf    []byte
+}
+
+type frameSpan struct {
+	off       int64
+	len, size int
+}
+
+var errSeekTable = errors.New("its table of frames is damaged")
+
+// OpenPack reads the table of frames of a plaintext of size bytes. dec may be shared by readers of one goroutine.
+func OpenPack(src io.ReaderAt, size int64, dec *zstd.Decoder) (*PackReader, error) {
+	if size < 8+seekFooter || size > MaxPack {
+		return nil, errSeekTable
+	}
+	var foot [seekFooter]byte
+	if _, err := src.ReadAt(foot[:], size-seekFooter); err != nil && err != io.EOF {
+		return nil, err
+	}
+	n := int64(binary.LittleEndian.Uint32(foot[:]))
+	if binary.LittleEndian.Uint32(foot[5:]) != seekableMagic || foot[4] != 0 || n*seekEntry+seekFooter+8 > size {
+		return nil, errSeekTable
+	}
+	table := make([]byte, n*seekEntry)
+	start := size - seekFooter - int64(len(table))
+	if _, err := src.ReadAt(table, start); err != nil && err != io.EOF {
+		return nil, err
+	}
+	p := &PackReader{src: src, frames: make([]frameSpan, n), dec: dec}
+	off := int64(0)
+	for i := range p.frames {
+		c, d := binary.LittleEndian.Uint32(table[i*seekEntry:]), binary.LittleEndian.Uint32(table[i*seekEntry+4:])
+		if d > MaxFrame || off+int64(c) > start {
+			return nil, errSeekTable
+		}
+		p.frames[i] = frameSpan{off: off, len: int(c), size: int(d)}
+		off += int64(c)
+	}
+	if off != start-8 {
+		return nil, errSeekTable
+	}
+	return p, nil
+}
+
+// Frames is the number of frames.
+func (p *PackReader) Frames() int { return len(p.frames) }
+
+// Frame returns the plaintext of frame i, appended to into[:0]. into may be nil.
+func (p *PackReader) Frame(i int, into []byte) ([]byte, error) {
+	if i < 0 || i >= len(p.frames) {
+		return nil, fmt.Errorf("it has %d frames and number %d is wanted", len(p.frames), i)
+	}
+	f := p.frames[i]
+	if cap(p.buf) < f.len {
+		p.buf = make([]byte, f.len)
+	}
+	p.buf = p.buf[:f.len]
+	if _, err := p.src.ReadAt(p.buf, f.off); err != nil && err != io.EOF {
+		return nil, err
+	}
+	out, err := p.dec.DecodeAll(p.buf, into[:0])
+	if err != nil {
+		return nil, fmt.Errorf("frame %d: %w", i, err)
+	}
+	if len(out) != f.size {
+		return nil, fmt.Errorf("frame %d has %d bytes and not %d", i, len(out), f.size)
+	}
+	return out, nil
+}
+
+// NewEncoder makes the compressor of frames. It is used by one goroutine with EncodeAll.
+func NewEncoder() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
+}
+
+// NewDecoder makes the decompressor of frames; it refuses frames that would need more memory than any of ours.
+func NewDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*MaxFrame), zstd.WithDecoderMaxWindow(8<<20))
+}

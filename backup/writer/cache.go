@@ -1,0 +1,163 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"practicectl/backup/repo"
+	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
+	"practicectl/internal/objstore"
+	"practicectl/internal/uerr"
+)
+
+// cache keeps copies of this host's index segments and, until a run has committed, the index of each pack that it stored.
+// Segments are sealed with their own names, so that a copy can be trusted as much as the object.
+type cache struct {
+	dir   string
+	store objstore.Store
+	key   repo.IndexKey
+	host  string
+	next  int // sequence number of the next segment
+}
+
+// knownPack is a pack named by the index.
+type knownPack struct {
+	index   repo.PackIndex
+	from    string // the segment that names it
+	pending bool   // stored by a run that did not commit
+}
+
+const maxSegmentObject = 64 << 20
+
+func (c *cache) segmentFile(key string) string {
+	return filepath.Join(c.dir, "index", filepath.Base(key))
+}
+
+func (c *cache) pendingDir() string { return filepath.Join(c.dir, "pending") }
+
+// load returns all packs that segments in the store or pending files of this host name, in the order in which they were
+// stored. A copy that is not there or cannot be opened is fetched again.
+func (c *cache) load(ctx context.Context) ([]knownPack, error) {
+	for _, dir := range []string{filepath.Join(c.dir, "index"), c.pendingDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, uerr.New(uerr.Precond, "make the backup's cache folder", dir, err, "")
+		}
+	}
+	var out []knownPack
+	prefix := repo.IndexPrefix + c.host + "/"
+	for info, err := range c.store.List(ctx, prefix) {
+		if err != nil {
+			return nil, repo.StoreError("list the index of", c.store, "", err)
+		}
+		packs, err := c.segment(ctx, info.Key)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range packs {
+			out = append(out, knownPack{index: p, from: info.Key})
+		}
+		c.next++
+		if want := repo.SegmentKey(c.host, c.next); info.Key > want {
+			c.next = sequence(info.Key)
+		}
+	}
+	c.next++
+	pending, err := c.pending()
+	return append(out, pending...), err
+}
+
+func sequence(key string) int {
+	n := 0
+	for _, d := range filepath.Base(key) {
+		if d >= '0' && d <= '9' {
+			n = n*10 + int(d-'0')
+		}
+	}
+	return n
+}
+
+func (c *cache) segment(ctx context.Context, key string) ([]repo.PackIndex, error) {
+	if data, err := os.ReadFile(c.segmentFile(key)); err == nil {
+		if packs, err := c.key.OpenSegment(key, data); err == nil {
+			return packs, nil
+		}
+	}
+	data, err := repo.ReadObject(ctx, c.store, key, maxSegmentObject)
+	if err != nil {
+		return nil, repo.StoreError("read the index of", c.store, key, err)
+	}
+	packs, err := c.key.OpenSegment(key, data)
+	if err != nil {
+		return nil, repo.Tampered("read the index of", c.store, key, err)
+	}
+	return packs, c.keep(c.segmentFile(key), data)
+}
+
+func (c *cache) keep(path string, data []byte) error {
+	err := atomicfile.WriteBytes(path, 0o600, data)
+	if err == nil {
+		return nil
+	}
+	kind := uerr.Failed
+	if diskspace.IsFull(err) {
+		kind = uerr.NoSpace
+	}
+	return uerr.New(kind, "keep the backup's cache", path, err, "make room on that disk, then run the same command again")
+}
+
+// pendingKey binds a pending file to its pack as a segment is bound to its object.
+func pendingKey(id repo.PackID) string { return "pending/" + id.String() }
+
+// remember notes the content of a stored pack, so that the next run uses it when this one does not commit.
+func (c *cache) remember(p repo.PackIndex) error {
+	data, err := c.key.SealSegment(pendingKey(p.Pack.ID), []repo.PackIndex{p})
+	if err != nil {
+		return err
+	}
+	return c.keep(filepath.Join(c.pendingDir(), p.Pack.ID.String()), data)
+}
+
+// pending reads the notes of a run that did not commit. A note that cannot be read is dropped: its pack is then an orphan.
+func (c *cache) pending() ([]knownPack, error) {
+	entries, err := os.ReadDir(c.pendingDir())
+	if err != nil {
+		return nil, uerr.New(uerr.Precond, "read the backup's cache", c.pendingDir(), err, "")
+	}
+	var out []knownPack
+	for _, e := range entries {
+		id, err := repo.ParsePackID(e.Name())
+		if err != nil {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(c.pendingDir(), e.Name()))
+		if err != nil {
+			continue
+		}
+		packs, err := c.key.OpenSegment(pendingKey(id), data)
+		if err != nil || len(packs) != 1 || packs[0].Pack.ID != id {
+			continue
+		}
+		out = append(out, knownPack{index: packs[0], from: pendingKey(id), pending: true})
+	}
+	return out, nil
+}
+
+// forget removes the notes after a commit, and copies of segments that are not this host's any more.
+func (c *cache) forget() error {
+	entries, err := os.ReadDir(c.pendingDir())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(c.pendingDir(), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(e.Name(), ".") {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
