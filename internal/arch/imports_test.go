@@ -1,0 +1,152 @@
+package arch
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+// The layers from the bottom to the top. A package imports only what stands below it, and within its own family.
+const (
+	leafLayer       = iota // mechanisms without knowledge of the product
+	storeLayer             // where bytes go
+	machineLayer           // what runs on a machine
+	wordsLayer             // the words that products share
+	productLayer           // products never import each other
+	testenvLayer           // stands above the products, imported by tests only
+	storyLayer             // the demo's story
+	wiringLayer            // connects products to each other and to configuration
+	mainLayer              // programs
+	unknownLayer    = -1
+	familyOfLeaves  = "leaves"
+	familyOfTestenv = "internal/testenv"
+)
+
+type place struct {
+	dir    string // a folder and everything below it
+	layer  int
+	family string // packages of one family may import each other; empty: the folder itself
+}
+
+// places holds every folder with code. The longest matching folder counts.
+var places = []place{
+	{"internal/uerr", leafLayer, familyOfLeaves},
+	{"internal/secret", leafLayer, familyOfLeaves},
+	{"internal/progress", leafLayer, familyOfLeaves},
+	{"internal/atomicfile", leafLayer, familyOfLeaves},
+	{"internal/lockfile", leafLayer, familyOfLeaves},
+	{"internal/paths", leafLayer, familyOfLeaves},
+	{"internal/buildinfo", leafLayer, familyOfLeaves},
+
+	{"internal/objstore", storeLayer, ""},
+	{"internal/sealed", storeLayer, ""},
+
+	{"internal/steps", machineLayer, ""},
+	{"internal/pgcluster", machineLayer, ""},
+	{"internal/svc", machineLayer, ""},
+	{"internal/slots", machineLayer, ""},
+	{"internal/modpack", machineLayer, ""},
+	{"internal/s3gateway", machineLayer, ""},
+
+	{"release", wordsLayer, "release"},
+	{"internal/api", wordsLayer, ""},
+	{"modules", wordsLayer, ""},
+
+	{"backup", productLayer, ""},
+	{"updater", productLayer, ""},
+	{"mirror", productLayer, ""},
+	{"installer", productLayer, ""},
+	{"release/publish", productLayer, "release"},
+	{"server", productLayer, ""},
+	{"client", productLayer, ""},
+	{"relay", productLayer, ""},
+	{"standby", productLayer, ""},
+	{"support", productLayer, ""},
+
+	{"internal/testenv", testenvLayer, familyOfTestenv},
+	{"demo", storyLayer, ""},
+
+	{"internal/config", wiringLayer, "wiring"},
+	{"internal/cli", wiringLayer, "wiring"},
+	{"internal/daemon", wiringLayer, "wiring"},
+
+	{"cmd", mainLayer, ""},
+	{"e2e", mainLayer, ""},
+	{"internal/arch", mainLayer, ""},
+}
+
+func placeOf(pkg string) place {
+	best := place{layer: unknownLayer}
+	for _, p := range places {
+		if under(pkg, p.dir) && len(p.dir) > len(best.dir) {
+			best = p
+		}
+	}
+	if best.family == "" {
+		best.family = best.dir
+	}
+	return best
+}
+
+func TestEveryPackageHasAPlace(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range readSource(t) {
+		if seen[f.pkg] {
+			continue
+		}
+		seen[f.pkg] = true
+		if placeOf(f.pkg).layer == unknownLayer {
+			t.Errorf("%s: this folder is in none of the layers of imports_test.go; put it where it belongs, or add it there with an ADR", f.pkg)
+		}
+		switch path.Base(f.pkg) {
+		case "util", "utils", "common", "helper", "helpers", "misc", "shared":
+			t.Errorf("%s: a package is named after what it provides", f.pkg)
+		}
+	}
+}
+
+func TestImportsPointDownwards(t *testing.T) {
+	for _, f := range readSource(t) {
+		if f.test {
+			continue // tests may reach for any neighbour
+		}
+		from := placeOf(f.pkg)
+		for _, imported := range f.imports {
+			pkg, ours := strings.CutPrefix(imported, modulePath+"/")
+			if !ours {
+				continue
+			}
+			if why := forbidden(f.pkg, from, pkg, placeOf(pkg)); why != "" {
+				t.Errorf("%s imports %s: %s", f.path, pkg, why)
+			}
+		}
+	}
+}
+
+// forbidden says why a package may not import another one, or "".
+func forbidden(fromPkg string, from place, toPkg string, to place) string {
+	switch {
+	case to.layer == mainLayer:
+		return "nothing imports a program"
+	case under(toPkg, "internal/testenv"):
+		if from.family == familyOfTestenv {
+			return ""
+		}
+		return "internal/testenv is for tests only"
+	case strings.HasSuffix(toPkg, "/storetest"):
+		return "a conformance suite is for tests only"
+	case under(toPkg, "internal/cli") && !under(fromPkg, "cmd"):
+		return "internal/cli is the top of the wiring; only cmd imports it"
+	case under(fromPkg, "internal/daemon") && under(toPkg, "internal/daemon") && fromPkg != toPkg:
+		return "each program has its own wiring"
+	case under(fromPkg, "cmd") && to.layer != wiringLayer && to.layer != leafLayer:
+		return "a main only calls its wiring"
+	case from.layer == to.layer && from.family == to.family:
+		return ""
+	case to.layer < from.layer:
+		return ""
+	case from.layer == productLayer && to.layer == productLayer:
+		return "products never import each other: declare a small func or interface in the options and pass it in internal/cli/wire_*.go"
+	}
+	return "a package imports only what stands below it"
+}
