@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"practicectl/internal/uerr"
+)
+
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+// Schema compares the migrations in this binary with those in a database.
+type Schema struct {
+	Known   int64 `json:"known"`   // newest migration in this binary
+	Applied int64 `json:"applied"` // newest migration in the database; 0: none
+}
+
+// Check returns nil when the two agree. Error kind: Precond.
+func (s Schema) Check() error {
+	switch {
+	case s.Applied > s.Known:
+		return uerr.New(uerr.Precond, "start the server", "", fmt.Errorf("the database has schema %d, this version knows %d: it belongs to a newer version", s.Applied, s.Known),
+			"practicectl update apply, or practicectl update rollback")
+	case s.Applied < s.Known:
+		return uerr.New(uerr.Precond, "start the server", "", fmt.Errorf("the database has schema %d, this version needs %d", s.Applied, s.Known),
+			"practice-server migrate")
+	}
+	return nil
+}
+
+// Known is the newest migration in this binary.
+func Known() int64 {
+	names, err := fs.Glob(embedded, "migrations/*.sql")
+	if err != nil {
+		return 0 // cannot be: the pattern is constant
+	}
+	var newest int64
+	for _, name := range names {
+		digits, _, _ := strings.Cut(strings.TrimPrefix(name, "migrations/"), "_")
+		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+			newest = max(newest, n)
+		}
+	}
+	return newest
+}
+
+const appliedQuery = `SELECT coalesce(max(version_id), 0) FROM sec.schema_version WHERE is_applied`
+
+func (s *Store) schema(ctx context.Context) (Schema, error) {
+	v := Schema{Known: Known()}
+	err := s.pool.QueryRow(ctx, appliedQuery).Scan(&v.Applied)
+	return v, ignoreUnmade(err)
+}
+
+// ReadSchema asks the database at connString, which may be empty, for its schema. Error kind: Unreachable.
+func ReadSchema(ctx context.Context, connString string) (Schema, error) {
+	v := Schema{Known: Known()}
+	c, err := pgx.Connect(ctx, connString)
+	if err != nil {
+		return v, uerr.New(uerr.Unreachable, "connect to the database", "", err, "practicectl db status")
+	}
+	err = c.QueryRow(ctx, appliedQuery).Scan(&v.Applied)
+	return v, errors.Join(ignoreUnmade(err), c.Close(ctx))
+}
+
+// ignoreUnmade: an empty database has neither schema nor table, and says so to whoever has no right on them.
+func ignoreUnmade(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000" || pg.Code == "42501") {
+		return nil
+	}
+	return err
+}
+
+// Migrate brings the database at connString (as pm_migrate) up to this binary's schema, each migration in a
+// transaction of its own, one runner at a time. It refuses a database with a newer schema. The tables belong to
+// pm_owner, which cannot log in. Error kinds: Unreachable, Precond, Failed.
+func Migrate(ctx context.Context, connString string, log *slog.Logger) (Schema, error) {
+	before, err := ReadSchema(ctx, connString)
+	if err != nil {
+		return before, err
+	}
+	if before.Applied > before.Known {
+		return before, before.Check()
+	}
+	cfg, err := pgx.ParseConfig(connString)
+	if err != nil {
+		return before, uerr.New(uerr.Config, "read the database address", "", err, "practicectl config validate")
+	}
+	cfg.RuntimeParams["role"] = "pm_owner"
+	cfg.RuntimeParams["timezone"] = "UTC"
+	cfg.RuntimeParams["lock_timeout"] = "30s"
+	db := stdlib.OpenDB(*cfg)
+	after, err := migrate(ctx, db, log)
+	after.Known = before.Known
+	return after, errors.Join(err, db.Close())
+}
+
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) (Schema, error) {
+	var v Schema
+	if _, err := db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS sec`); err != nil {
+		return v, uerr.New(uerr.Precond, "migrate the database", "", err, "practicectl db init")
+	}
+	dir, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return v, err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return v, err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithTableName("sec.schema_version"), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return v, uerr.New(uerr.Failed, "read the migrations", "", err, "")
+	}
+	done, err := p.Up(ctx)
+	for _, r := range done {
+		log.Info("migrated", "migration", r.Source.Path, "ms", r.Duration.Milliseconds())
+	}
+	if err != nil {
+		return v, uerr.New(uerr.Failed, "migrate the database", "", err, "nothing of the failed migration remains; see the cause and run practice-server migrate again")
+	}
+	v.Applied, err = p.GetDBVersion(ctx)
+	return v, err
+}
