@@ -124,7 +124,7 @@ func (c *Cluster) conf(ctx context.Context, s Settings) (string, error) {
 		{"Memory and disk, from the size of the machine.", tuning(s.Memory, diskSize(filepath.Dir(c.Data)))},
 		{"Backups, standbys and tracing of commits.", [][2]string{
 			{"wal_level", "replica"}, {"max_wal_senders", "10"}, {"max_replication_slots", "10"}, {"hot_standby", "on"},
-			{"full_page_writes", "on"}, {"track_commit_timestamp", "on"}, {"wal_compression", c.walCompression(ctx)},
+			{"full_page_writes", "on"}, {"track_commit_timestamp", "on"}, {"wal_compression", c.walCompression(ctx, s)},
 		}},
 		{"The log: what happened, never the values of statements.", [][2]string{
 			{"logging_collector", "off"}, {"log_destination", "stderr"}, {"log_line_prefix", "%m [%p] %q%u@%d/%a %x "}, {"log_timezone", "UTC"},
@@ -175,7 +175,10 @@ func quoteConf(v string) string {
 }
 
 // walCompression returns the best method that the binaries were built with.
-func (c *Cluster) walCompression(ctx context.Context) string {
+func (c *Cluster) walCompression(ctx context.Context, s Settings) string {
+	if method := s.Extra["wal_compression"]; method != "" {
+		return method
+	}
 	for _, method := range []string{"zstd", "lz4"} {
 		if _, err := c.run(ctx, "", "postgres", "-C", "wal_compression", "-D", c.Data, "-c", "wal_compression="+method); err == nil {
 			return method

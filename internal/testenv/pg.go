@@ -53,7 +53,7 @@ func PG(t testing.TB, major int, options ...PGOption) *pgcluster.Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	setup := pgSetup{settings: pgcluster.Settings{Memory: 512 << 20, Extra: map[string]string{"fsync": "off"}}}
+	setup := pgSetup{settings: pgcluster.Settings{Memory: 512 << 20, Extra: map[string]string{"fsync": "off", "wal_compression": "pglz"}}}
 	for _, o := range options {
 		o(&setup)
 	}
@@ -211,7 +211,7 @@ func startForeground(ctx context.Context, t testing.TB, c *pgcluster.Cluster) {
 	gone := make(chan error, 1)
 	go func() { gone <- cmd.Wait(); _ = log.Close() }()
 	t.Cleanup(func() {
-		stopPG(t, c)
+		_ = cmd.Process.Signal(os.Interrupt) // it may be gone already
 		select {
 		case <-gone:
 		case <-time.After(30 * time.Second):
