@@ -56,7 +56,7 @@ type Capabilities struct {
 }
 
 // Store is a flat, strongly consistent object store. All methods are safe for concurrent use. Keys are
-// slash-separated, relative, and made of [a-zA-Z0-9._-] and '/'.
+// slash-separated, relative, and made of [a-zA-Z0-9._-] and '/', see CheckKey; no key may be a folder of another.
 type Store interface {
 	// Put stores size bytes of r under key: whole or not at all. size must be exact.
 	Put(ctx context.Context, key string, r io.Reader, size int64, o PutOptions) (Info, error)
@@ -66,7 +66,8 @@ type Store interface {
 	Stat(ctx context.Context, key string) (Info, error)
 	// List yields all objects under prefix in byte order of their keys.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
-	// Delete removes key, or in a versioned store hides it. Deleting what is not there is no error.
+	// Delete removes key, or in a versioned store hides it. Deleting what is not there is no error. A Put with
+	// IfAbsent of a hidden key may be refused with ErrExists: services differ.
 	Delete(ctx context.Context, key string) error
 	// Retain locks one version of key until the given time, which must not be earlier than the present lock.
 	Retain(ctx context.Context, key, version string, until time.Time) error
