@@ -19,11 +19,15 @@ const (
 	File  Kind = "file"  // any other file, stored as chunks
 )
 
-// MaxMapPages is the most pages that one page map describes: a relation segment of 1 GiB.
-const MaxMapPages = 131072
+// MaxMapPages is the most pages that one page map describes: 128 MiB, so that the worst map fits into one chunk and a
+// changed page costs an eighth of the map of a 1 GiB segment.
+const MaxMapPages = 16384
 
-// maxInlineRuns is the number of runs up to which a file's page map stands in its entry.
-const maxInlineRuns = 16
+// maxRun bounds the pages of one run: only runs of zero pages come near.
+const maxRun = 1 << 32
+
+// MaxInlineRuns is the number of runs up to which a file's page map stands in its entry.
+const MaxInlineRuns = 16
 
 // Ref is where a chunk lies: index of the pack in the table beside it, frame, offset in the frame's plaintext, length.
 type Ref [4]int64
@@ -59,9 +63,6 @@ type PageMap struct {
 	Packs []PackID `json:"packs"`
 	Runs  []Run    `json:"runs"`
 }
-
-// InlineRuns tells whether a page map is short enough to stand in the entry.
-func InlineRuns(runs []Run) bool { return len(runs) <= maxInlineRuns }
 
 // ParseBlock reads a block and refuses entries that would lead out of the tree.
 func ParseBlock(data []byte) (Block, error) {
@@ -145,7 +146,7 @@ func checkRefs(refs []Ref, packs int) error {
 // checkRuns returns the number of pages.
 func checkRuns(runs []Run, packs int) (pages int64, err error) {
 	for _, r := range runs {
-		if r[3] < 1 || r[3] > MaxMapPages {
+		if r[3] < 1 || r[3] > maxRun {
 			return 0, errEntry
 		}
 		if pages += r[3]; r[0] == ZeroPack {

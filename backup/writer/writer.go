@@ -292,3 +292,9 @@ func (w *Writer) fresh() []repo.PackIndex {
 
 // Slot is where a place's page lies within its frame, for putting pages together to runs.
 func (p Place) Slot() (frame uint32, slot int64) { return p.frame, int64(p.off / repo.PageSize) }
+
+// Skip is the place n pages further in the same frame.
+func (p Place) Skip(n int64) Place { p.off += uint32(n * repo.PageSize); return p }
+
+// Hasher returns a new hasher under the index key.
+func (w *Writer) Hasher() *repo.Hasher { return w.o.Key.Hasher() }

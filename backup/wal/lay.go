@@ -1,0 +1,89 @@
+package wal
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+	"github.com/klauspost/compress/zstd"
+
+	"practicectl/backup/repo"
+	"practicectl/internal/objstore"
+	"practicectl/internal/pgcluster"
+	"practicectl/internal/sealed"
+	"practicectl/internal/uerr"
+)
+
+// Read fetches and opens one object. Error kinds: Integrity naming the object, Auth, Unreachable.
+func Read(ctx context.Context, st objstore.Store, o repo.WALObject, ids ...age.Identity) ([]byte, error) {
+	const op = "read the log in"
+	data, err := Fetch(ctx, st, o)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := sealed.OpenBytes(data, ids...)
+	if err != nil {
+		return nil, repo.Tampered(op, st, o.Key, err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxObject))
+	if err != nil {
+		return nil, err
+	}
+	defer dec.Close()
+	plain, err := dec.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, repo.Tampered(op, st, o.Key, err)
+	}
+	return plain, nil
+}
+
+// Fetch reads an object and compares it with what the signed header says; that needs no key.
+func Fetch(ctx context.Context, st objstore.Store, o repo.WALObject) ([]byte, error) {
+	const op = "read the log in"
+	data, err := repo.ReadObject(ctx, st, o.Key, repo.MaxPack)
+	if err != nil {
+		return nil, repo.StoreError(op, st, o.Key, err)
+	}
+	if fmt.Sprintf("%x", sha256.Sum256(data)) != o.SHA256 {
+		return nil, repo.Tampered(op, st, o.Key, errors.New("it is not what was stored"))
+	}
+	return data, nil
+}
+
+// Segments lays log into files of segmentSize bytes in dir, so that PostgreSQL finds it in pg_wal. Bytes that are not
+// there stay zero, which ends the log.
+type Segments struct {
+	Dir      string
+	Timeline uint32
+	Size     uint32 // bytes of a segment
+	Mode     os.FileMode
+	Owner    func(path string) error
+}
+
+// Write lays data, whose first byte is at position at. It must not cross a segment.
+func (s Segments) Write(at pgcluster.LSN, data []byte) error {
+	off := int64(at) % int64(s.Size)
+	if off+int64(len(data)) > int64(s.Size) {
+		return uerr.New(uerr.Integrity, "lay out the log", at.String(), errors.New("a piece crosses the end of its segment"), "")
+	}
+	path := filepath.Join(s.Dir, pgcluster.WALName(s.Timeline, at, s.Size))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, s.Mode)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(int64(s.Size))
+	if err == nil {
+		_, err = f.WriteAt(data, off)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil && s.Owner != nil {
+		err = s.Owner(path)
+	}
+	return err
+}

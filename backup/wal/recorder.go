@@ -1,0 +1,171 @@
+// Package wal brings write-ahead log into the repository and lays it out again for a restore.
+//
+// An object holds a stretch of one segment: an age file of a zstd frame. Its name is its stretch and the keyed hash of its
+// bytes, w/<system id>/<timeline>/<start>-<end>-<hash>, so that storing the same log twice is one object and two clusters
+// that claim the same stretch with different bytes are noticed.
+package wal
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
+
+	"practicectl/backup/repo"
+	"practicectl/internal/objstore"
+	"practicectl/internal/pgcluster"
+	"practicectl/internal/sealed"
+	"practicectl/internal/uerr"
+)
+
+// maxObject is the most bytes of log in one object: a segment of the usual size.
+const maxObject = 16 << 20
+
+// Recorder stores pieces of log as they come in. Its methods are called by one goroutine.
+type Recorder struct {
+	ctx        context.Context
+	store      objstore.Store
+	recipients []age.Recipient
+	hash       *repo.Hasher
+	system     uint64
+	timeline   uint32
+	start      pgcluster.LSN // of buf
+	buf        []byte
+	up         errgroup.Group
+	mu         sync.Mutex
+	done       []Object
+	added      int64
+}
+
+// Object is a stored stretch of log.
+type Object struct {
+	Stored     repo.WALObject
+	Start, End pgcluster.LSN
+}
+
+// NewRecorder stores the log of the cluster system. The context is that of all uploads.
+func NewRecorder(ctx context.Context, st objstore.Store, recipients []age.Recipient, key repo.IndexKey, system uint64) *Recorder {
+	r := &Recorder{ctx: ctx, store: st, recipients: recipients, hash: key.Hasher(), system: system}
+	r.up.SetLimit(2)
+	return r
+}
+
+// Take accepts a piece; it is a sink of pgcluster.ReceiveWAL.
+func (r *Recorder) Take(_ context.Context, p pgcluster.WALPiece) error {
+	if len(r.buf) > 0 && (r.timeline != p.Timeline || r.start+pgcluster.LSN(len(r.buf)) != p.Start) {
+		return uerr.New(uerr.WALGap, "receive the log", p.Segment, errors.New("a piece does not follow the one before"), "run the same command again")
+	}
+	data := p.Data
+	for len(data) > 0 {
+		if len(r.buf) == 0 {
+			r.timeline, r.start = p.Timeline, p.End()-pgcluster.LSN(len(data))
+		}
+		n := min(len(data), maxObject-len(r.buf))
+		r.buf = append(r.buf, data[:n]...)
+		if data = data[n:]; len(r.buf) == maxObject {
+			r.send(r.buf)
+		}
+	}
+	if p.Last && len(r.buf) > 0 {
+		r.send(r.buf)
+	}
+	return nil
+}
+
+// Finish stores the log up to stop and returns all objects in order, once they are durable.
+func (r *Recorder) Finish(stop pgcluster.LSN) ([]Object, error) {
+	if n := int64(stop) - int64(r.start); len(r.buf) > 0 && n > 0 {
+		r.send(r.buf[:min(n, int64(len(r.buf)))])
+	}
+	if err := r.up.Wait(); err != nil {
+		return nil, err
+	}
+	var out []Object
+	for _, o := range r.done {
+		if o.Start < stop {
+			out = append(out, o)
+		}
+	}
+	if len(out) == 0 || out[len(out)-1].End < stop {
+		return nil, uerr.New(uerr.WALGap, "store the log", "", fmt.Errorf("it does not reach %s", stop), "run the same command again")
+	}
+	return out, nil
+}
+
+// Added is the number of bytes stored.
+func (r *Recorder) Added() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.added
+}
+
+func (r *Recorder) send(data []byte) {
+	r.buf = nil
+	o := Object{Start: r.start, End: r.start + pgcluster.LSN(len(data))}
+	stretch := fmt.Sprintf("%s%d/%08X/%016X-%016X-", repo.WALPrefix, r.system, r.timeline, uint64(o.Start), uint64(o.End))
+	o.Stored.Key = stretch + r.hash.Chunk(data).String()
+	r.mu.Lock()
+	at := len(r.done)
+	r.done = append(r.done, o)
+	r.mu.Unlock()
+	r.up.Go(func() error {
+		stored, err := r.storeOne(stretch, o.Stored.Key, data)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.done[at].Stored = stored
+		return err
+	})
+}
+
+// storeOne stores one object, or finds it stored.
+func (r *Recorder) storeOne(stretch, key string, data []byte) (repo.WALObject, error) {
+	const op = "store the log in"
+	o := repo.WALObject{Key: key}
+	for info, err := range r.store.List(r.ctx, stretch) {
+		switch {
+		case err != nil:
+			return o, repo.StoreError(op, r.store, key, err)
+		case info.Key != key && strings.HasPrefix(info.Key, stretch):
+			return o, uerr.New(uerr.Fenced, op, r.store.String()+" "+info.Key, errors.New("another cluster stored different log under the same position: a copy of this database writes to the same repository"),
+				"stop the copy, or give it a repository of its own: practicectl backup init")
+		case info.Key == key:
+			return r.stored(key)
+		}
+	}
+	packed, err := pack(data, r.recipients)
+	if err != nil {
+		return o, err
+	}
+	if err := repo.Create(r.ctx, r.store, key, packed); errors.Is(err, objstore.ErrExists) {
+		return r.stored(key)
+	} else if err != nil {
+		return o, repo.StoreError(op, r.store, key, err)
+	}
+	o.Size, o.SHA256 = int64(len(packed)), fmt.Sprintf("%x", sha256.Sum256(packed))
+	r.mu.Lock()
+	r.added += o.Size
+	r.mu.Unlock()
+	return o, nil
+}
+
+// stored describes an object that an earlier run stored.
+func (r *Recorder) stored(key string) (repo.WALObject, error) {
+	data, err := repo.ReadObject(r.ctx, r.store, key, repo.MaxPack)
+	if err != nil {
+		return repo.WALObject{}, repo.StoreError("read the log in", r.store, key, err)
+	}
+	return repo.WALObject{Key: key, Size: int64(len(data)), SHA256: fmt.Sprintf("%x", sha256.Sum256(data))}, nil
+}
+
+func pack(data []byte, recipients []age.Recipient) ([]byte, error) {
+	enc, err := repo.NewEncoder()
+	if err != nil {
+		return nil, err
+	}
+	return sealed.SealBytes(enc.EncodeAll(data, nil), recipients...)
+}
