@@ -70,6 +70,10 @@ func (u *Updater) update(ctx context.Context, q Request) (Report, error) {
 	if err != nil {
 		return rep, err
 	}
+	if err := u.settleSchema(ctx, staged); err != nil {
+		return rep, err
+	}
+	rep.Plan = &staged.plan
 	return u.apply(ctx, rep, staged.plan.Transition)
 }
 

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"context"
 	"time"
 
 	"practicectl/internal/steps"
@@ -63,6 +64,9 @@ func unwanted(history []Entry) map[string]string {
 
 // blames reports whether the failure may come from the version itself.
 func blames(e Entry) bool {
+	if e.Reason == context.Canceled.Error() || e.Reason == context.DeadlineExceeded.Error() {
+		return false
+	}
 	switch e.Step {
 	case stepMigrate, stepMaintenance, stepProbe:
 		return true

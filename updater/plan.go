@@ -36,6 +36,8 @@ type Plan struct {
 	// Stale says that the signed metadata have expired within the allowed grace; Expires is when they did or will.
 	Stale   bool      `json:"stale"`
 	Expires time.Time `json:"expires,omitzero"`
+
+	schemaMin int // the oldest schema that the release migrates from
 }
 
 // Skipped is a version that is not tried again, and why.
@@ -80,7 +82,7 @@ func (u *Updater) Check(ctx context.Context, w Wish) (*Plan, error) {
 	case err != nil:
 		return nil, err
 	}
-	pl, err := u.plan(cat, choice, live)
+	pl, err := u.plan(ctx, cat, choice, live)
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +93,20 @@ func (u *Updater) Check(ctx context.Context, w Wish) (*Plan, error) {
 }
 
 // plan joins the choice with what is installed here.
-func (u *Updater) plan(cat *trust.Catalog, c release.Choice, live map[string]string) (*Plan, error) {
+func (u *Updater) plan(ctx context.Context, cat *trust.Catalog, c release.Choice, live map[string]string) (*Plan, error) {
 	r := c.Release
 	t := Transition{Action: ActionUpdate, From: oldest(live), To: r.Version, Components: live,
 		SchemaFrom: r.DB.SchemaFrom, SchemaTo: r.DB.SchemaTo, BackwardCompatible: r.DB.BackwardCompatible}
+	if t.hasServer() {
+		// A stopped database answers later, when it must. Until then the plan shows what the release says.
+		if s, err := u.o.Hooks.Schema(ctx, live[release.Server]); err == nil {
+			t.SchemaFrom, t.BackwardCompatible = s.Applied, t.BackwardCompatible && s.AcceptsCompatible
+		}
+	}
 	if c.Downgrade {
 		t.Action = ActionRollback
 	}
-	pl := &Plan{Severity: r.Severity, Kind: r.Kind, Released: r.Date, Notes: r.Notes, Why: c.Why, Mandatory: c.Mandatory,
+	pl := &Plan{schemaMin: r.DB.SchemaFrom, Severity: r.Severity, Kind: r.Kind, Released: r.Date, Notes: r.Notes, Why: c.Why, Mandatory: c.Mandatory,
 		MandatoryAfter: r.MandatoryAfter, Stale: cat.Stale, Expires: cat.Expires}
 	if c.Stone {
 		pl.Then = c.Final

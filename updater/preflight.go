@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"practicectl/internal/uerr"
+	"practicectl/release"
 )
 
 // Room asked for before anything is fetched: 2.2 times what the new version occupies, so that its archive, its files and
@@ -32,29 +33,37 @@ func (u *Updater) preflight(ctx context.Context, pl *Plan) error {
 		return uerr.New(uerr.Precond, "update to", pl.Transition.To,
 			fmt.Errorf("the version that runs now is not ready, so nobody could tell whether an update helped or harmed: %w", err), "practicectl status")
 	}
-	if err := u.fitsSchema(ctx, pl.Transition); err != nil {
-		return err
-	}
-	return u.roomForCopy(pl.Transition)
+	return nil
 }
 
-func (u *Updater) fitsSchema(ctx context.Context, t Transition) error {
-	if u.o.Hooks.Schema == nil || t.Action != ActionUpdate || t.SchemaTo == 0 {
+// settleSchema asks the old and the staged server what happens to the database, whatever the release says about itself:
+// whether the old version could live with the result decides the way back. Called when everything is staged and nothing
+// is stopped yet.
+func (u *Updater) settleSchema(ctx context.Context, s *Staged) error {
+	t := &s.plan.Transition
+	if !t.migrates() {
 		return nil
 	}
-	applied, err := u.o.Hooks.Schema(ctx)
+	before, err := u.o.Hooks.Schema(ctx, t.Components[release.Server])
 	if err != nil {
-		return err
+		return uerr.New(uerr.Precond, "ask for the schema of the database before the update to", t.To, err, "practicectl db status")
+	}
+	after, err := u.o.Hooks.Schema(ctx, t.To)
+	if err != nil {
+		return uerr.New(uerr.Precond, "ask for the schema of", t.To, err, "practicectl update history")
 	}
 	switch {
-	case applied > t.SchemaTo:
-		return uerr.New(uerr.LossGuard, "update to", t.To, fmt.Errorf("the database has schema %d, newer than the %d of this version", applied, t.SchemaTo),
+	case before.Applied > after.Known:
+		return uerr.New(uerr.LossGuard, "update to", t.To, fmt.Errorf("the database has schema %d, newer than the %d of this version", before.Applied, after.Known),
 			"practicectl update check")
-	case applied < t.SchemaFrom:
-		return uerr.New(uerr.Precond, "update to", t.To, fmt.Errorf("the database has schema %d, this version migrates from %d on", applied, t.SchemaFrom),
+	case before.Applied < s.plan.schemaMin:
+		return uerr.New(uerr.Precond, "update to", t.To, fmt.Errorf("the database has schema %d, this version migrates from %d on", before.Applied, s.plan.schemaMin),
 			"practicectl update check")
 	}
-	return nil
+	t.SchemaFrom, t.SchemaTo = before.Applied, after.Known
+	t.BackwardCompatible = t.BackwardCompatible && before.AcceptsCompatible
+	s.plan.CopiesDB = t.needsCopy()
+	return u.roomForCopy(*t)
 }
 
 // roomForCopy asks for space for a copy of the database, unless the file system can share its blocks.

@@ -53,6 +53,14 @@ func (u *Updater) list(t Transition, j *steps.Journal) []steps.Step {
 			}
 			return steps.Change, nil
 		}
+		do := s.Do
+		s.Do = func(ctx context.Context) error {
+			err := do(ctx)
+			if err != nil && ctx.Err() != nil {
+				return ctx.Err() // ended from outside: not the version's fault, whatever the step made of it
+			}
+			return err
+		}
 		list[i] = s
 	}
 	return list
@@ -188,7 +196,7 @@ func (u *Updater) tidy(t Transition) steps.Func {
 
 // ready asks the server again and again until it answers, then looks whether it stays so.
 func (u *Updater) ready(ctx context.Context, version string) error {
-	const pause = 250 * time.Millisecond
+	pause := min(250*time.Millisecond, u.o.ProbeFor/10)
 	deadline := time.Now().Add(u.o.ProbeFor)
 	var since time.Time // ready without a break
 	for {

@@ -24,10 +24,10 @@ type Transition struct {
 	From       string            `json:"from"` // product version before
 	To         string            `json:"to"`
 	Components map[string]string `json:"components"` // name → version before
-	// Schema numbers as the release tells them; equal when the release does not migrate.
+	// The schema of the database before and after; equal when nothing is migrated.
 	SchemaFrom int `json:"schema_from"`
 	SchemaTo   int `json:"schema_to"`
-	// BackwardCompatible: the version before runs on the schema of the version after.
+	// BackwardCompatible: the version before runs on the schema of the version after, and knows that it may.
 	BackwardCompatible bool   `json:"backward_compatible"`
 	Remark             string `json:"remark,omitempty"` // why a rule was set aside, in the administrator's words
 }

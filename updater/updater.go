@@ -45,10 +45,18 @@ type Hooks struct {
 	Migrate func(ctx context.Context, version string) error
 	// Probe asks the core server once whether it is ready.
 	Probe func(ctx context.Context) error
-	// Schema returns the schema version that is applied to the database. Optional.
-	Schema func(ctx context.Context) (int, error)
+	// Schema asks the server program of a staged or live version about the schema of the database.
+	Schema func(ctx context.Context, version string) (Schema, error)
 	// Committed is told after the commit, such as to write receipts. Optional.
 	Committed func(ctx context.Context, t Transition) error
+}
+
+// Schema is what a version of the core server says about the database.
+type Schema struct {
+	Known   int `json:"known"`   // the newest schema of this version; its migrations lead there
+	Applied int `json:"applied"` // the schema of the database now
+	// AcceptsCompatible says that this version also runs on a newer schema if that was marked backward compatible.
+	AcceptsCompatible bool `json:"accepts_compatible"`
 }
 
 // Options says what is updated, from where and how.
