@@ -1,0 +1,363 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"practicectl/internal/atomicfile"
+	"practicectl/internal/lockfile"
+	"practicectl/internal/uerr"
+	"practicectl/release"
+)
+
+// minLife is what offline signatures must still be valid for when they are published: longer than any site may stay
+// cut off.
+const minLife = 270 * day
+
+// PublishOptions publish what a stage holds.
+type PublishOptions struct {
+	Stage, Repo string
+	Snapshot    *Key
+	Timestamp   *Key
+	Now         time.Time
+	Crash       func(point string) error // tests: an error here stands for a crash at that point
+}
+
+// PublishReport says what is published now.
+type PublishReport struct {
+	Repo      string           `json:"repo"`
+	Timestamp int64            `json:"timestamp"`
+	Snapshot  int64            `json:"snapshot"`
+	Issued    time.Time        `json:"issued"`
+	Expires   time.Time        `json:"expires"`
+	Roles     map[string]int64 `json:"roles"`
+	Added     int              `json:"added"` // target files
+	Bytes     int64            `json:"bytes"`
+}
+
+// Publish verifies every signature of the stage, copies the targets, then the numbered metadata, lets a real client
+// read the result from a clean folder, and only then moves timestamp.json. Whatever happens before, readers see the
+// old state. With an empty stage it signs the timestamp anew. Error kinds: Precond for missing signatures or ones that
+// expire too soon, Integrity, NoSpace, Locked.
+func Publish(ctx context.Context, o PublishOptions) (PublishReport, error) {
+	const op = "publish into"
+	if o.Crash == nil {
+		o.Crash = func(string) error { return nil }
+	}
+	for _, d := range []string{"metadata", "targets"} {
+		if err := os.MkdirAll(filepath.Join(o.Repo, d), 0o755); err != nil {
+			return PublishReport{}, uerr.New(uerr.Precond, op, o.Repo, err, "")
+		}
+	}
+	ctx, lock, err := lockfile.Acquire(ctx, filepath.Join(o.Repo, ".publish.lock"), "release publish", 0)
+	if err != nil {
+		return PublishReport{}, err
+	}
+	p := &publication{o: o, stage: stage(o.Stage), now: second(o.Now)}
+	rep, err := p.run(ctx)
+	if err := errors.Join(err, lock.Release()); err != nil {
+		var known *uerr.Error
+		if errors.As(err, &known) || ctx.Err() != nil {
+			return PublishReport{}, err
+		}
+		return PublishReport{}, uerr.New(uerr.Failed, op, o.Repo, err, "run it again: readers still see the old state")
+	}
+	return rep, nil
+}
+
+type publication struct {
+	o     PublishOptions
+	stage stage
+	now   time.Time
+	old   *state
+	auth  authority
+	roles map[string]*metadata.Metadata[metadata.TargetsType] // published and new
+	rep   PublishReport
+	fresh []draft
+}
+
+func (p *publication) run(ctx context.Context) (PublishReport, error) {
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"verify", p.verify},
+		{"targets", p.copyTargets},
+		{"metadata", p.copyMetadata},
+		{"canary", p.canary},
+		{"timestamp", p.moveTimestamp},
+		{"clean", p.cleanStage},
+	}
+	for _, s := range steps {
+		if err := ctx.Err(); err != nil {
+			return PublishReport{}, err
+		}
+		if err := p.o.Crash(s.name); err != nil {
+			return PublishReport{}, err
+		}
+		if err := s.do(ctx); err != nil {
+			return PublishReport{}, err
+		}
+	}
+	return p.rep, nil
+}
+
+// verify demands that everything is signed by enough people and lives long enough.
+func (p *publication) verify(context.Context) (err error) {
+	if p.old, err = readState(p.o.Repo); err != nil {
+		return err
+	}
+	if p.auth, err = authorities(p.stage, p.o.Repo); err != nil {
+		return err
+	}
+	bad := func(subject string, err error) error {
+		return uerr.New(uerr.Precond, "publish", subject, err, "practicectl release ceremony status --stage "+p.o.Stage)
+	}
+	status, err := StageStatus(p.o.Stage, p.o.Repo)
+	if err != nil {
+		return err
+	}
+	if err := RequireComplete(status); err != nil {
+		return err
+	}
+	if err := p.auth.verifyChain(); err != nil {
+		return bad("the root role", err)
+	}
+	if p.auth.targets == nil {
+		return bad("the targets role", errors.New("there is none"))
+	}
+	if err := p.auth.root().VerifyDelegate(Targets, p.auth.targets); err != nil {
+		return bad("the targets role", err)
+	}
+	p.roles = map[string]*metadata.Metadata[metadata.TargetsType]{}
+	for role, m := range p.old.roles {
+		p.roles[role] = m
+	}
+	for _, d := range p.stage.drafts() {
+		if err := p.verifyDraft(d); err != nil {
+			return bad(d.role, err)
+		}
+	}
+	for role, m := range p.roles {
+		if err := p.auth.targets.VerifyDelegate(role, m); err != nil {
+			return bad(role, err)
+		}
+	}
+	return p.verifyLife()
+}
+
+func (p *publication) verifyDraft(d draft) error {
+	have := p.old.version(d.role)
+	switch {
+	case d.role == Root:
+		p.fresh = append(p.fresh, d)
+		return nil
+	case d.version == have: // an earlier publication ended before it could clean the stage
+		return p.samePublished(d)
+	case d.version != have+1:
+		return fmt.Errorf("draft is version %d, published is %d: build it again", d.version, have)
+	}
+	p.fresh = append(p.fresh, d)
+	if d.role == Targets {
+		return nil
+	}
+	m, err := metadata.Targets().FromFile(d.path)
+	if err != nil {
+		return err
+	}
+	p.roles[d.role] = m
+	return nil
+}
+
+func (p *publication) samePublished(d draft) error {
+	a, err := os.ReadFile(d.path)
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(p.old.file(numbered(d.version, d.role)))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(a, b) {
+		return fmt.Errorf("version %d is published with other content: build it again", d.version)
+	}
+	return nil
+}
+
+// verifyLife keeps a site that is cut off from the world from running into an expiry.
+func (p *publication) verifyLife() error {
+	until := map[string]time.Time{Root: p.auth.root().Signed.Expires, Targets: p.auth.targets.Signed.Expires}
+	for role, m := range p.roles {
+		if role != release.Beta {
+			until[role] = m.Signed.Expires
+		}
+	}
+	for role, t := range until {
+		if left := t.Sub(p.now); left < minLife {
+			return uerr.New(uerr.Precond, "publish", role, fmt.Errorf("its signature is valid for %d more days; %d are needed", left/day, minLife/day),
+				"sign it anew: practicectl release build, or practicectl release ceremony")
+		}
+	}
+	return nil
+}
+
+// copyTargets puts the new files beside the old ones, each checked against what was signed.
+func (p *publication) copyTargets(ctx context.Context) error {
+	for _, d := range p.fresh {
+		m := p.roles[d.role]
+		if m == nil {
+			continue
+		}
+		for path, f := range m.Signed.Targets {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := p.copyTarget(d.role, path, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *publication) copyTarget(role, path string, f *metadata.TargetFiles) error {
+	bad := func(err error) error {
+		return uerr.New(uerr.Integrity, "publish target", path, err, "practicectl release build --help")
+	}
+	if err := release.CheckPath(path); err != nil {
+		return bad(err)
+	}
+	if got, _ := release.RoleOf(path); got != role || len(f.Hashes) != 1 || len(f.Hashes["sha256"]) != 32 {
+		return bad(errors.New("wrong role or hash"))
+	}
+	to := storedFile(p.o.Repo, path, hexHash(f))
+	from := filepath.Join(p.stage.targets(), filepath.FromSlash(path))
+	if st, err := os.Stat(to); err == nil && st.Size() == f.Length {
+		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+			return nil // published before
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return bad(err)
+	}
+	defer in.Close()
+	h := sha256.New()
+	var n int64
+	err = atomicfile.Write(to, 0o644, func(w io.Writer) (err error) {
+		if n, err = io.Copy(io.MultiWriter(w, h), in); err != nil {
+			return err
+		}
+		if n != f.Length || !bytes.Equal(h.Sum(nil), f.Hashes["sha256"]) {
+			return bad(errors.New("the file in the stage is not the one that was signed"))
+		}
+		return nil
+	})
+	p.rep.Added++
+	p.rep.Bytes += n
+	return err
+}
+
+// copyMetadata writes everything with a number in its name. None of it is read before the timestamp leads to it.
+func (p *publication) copyMetadata(context.Context) error {
+	for _, d := range p.fresh {
+		data, err := os.ReadFile(d.path)
+		if err != nil {
+			return err
+		}
+		if err := p.write(numbered(d.version, d.role), data); err != nil {
+			return err
+		}
+	}
+	snap := metadata.Snapshot(p.now.Add(life(Snapshot)))
+	snap.Signed.Version = p.old.version(Snapshot) + 1
+	targets := p.auth.targets.Signed.Version
+	snap.Signed.Meta = map[string]*metadata.MetaFiles{}
+	p.rep.Roles = map[string]int64{Root: p.auth.root().Signed.Version, Targets: targets}
+	for role, m := range p.roles {
+		p.rep.Roles[role] = m.Signed.Version
+	}
+	for role, version := range p.rep.Roles {
+		if role == Root {
+			continue
+		}
+		data, err := os.ReadFile(p.old.file(numbered(version, role)))
+		if err != nil {
+			return err
+		}
+		snap.Signed.Meta[role+".json"] = metaFile(version, data)
+	}
+	data, err := signed(snap, p.o.Snapshot, p.auth, Snapshot)
+	if err != nil {
+		return err
+	}
+	if err := p.write(numbered(snap.Signed.Version, Snapshot), data); err != nil {
+		return err
+	}
+	ts := metadata.Timestamp(p.now.Add(life(Timestamp)))
+	ts.Signed.Version = p.old.version(Timestamp) + 1
+	ts.Signed.Meta = map[string]*metadata.MetaFiles{"snapshot.json": metaFile(snap.Signed.Version, data)}
+	ts.Signed.UnrecognizedFields = map[string]any{"x-issued": p.now.Format(time.RFC3339)}
+	if data, err = signed(ts, p.o.Timestamp, p.auth, Timestamp); err != nil {
+		return err
+	}
+	p.rep.Repo, p.rep.Timestamp, p.rep.Snapshot = p.o.Repo, ts.Signed.Version, snap.Signed.Version
+	p.rep.Issued, p.rep.Expires = p.now, ts.Signed.Expires
+	return p.write(nextTimestamp, data)
+}
+
+// nextTimestamp is the timestamp before it counts.
+const nextTimestamp = "timestamp.json.next"
+
+func (p *publication) write(name string, data []byte) error {
+	return atomicfile.WriteBytes(p.old.file(name), 0o644, data)
+}
+
+func metaFile(version int64, data []byte) *metadata.MetaFiles {
+	sum := sha256.Sum256(data)
+	return &metadata.MetaFiles{Version: version, Length: int64(len(data)), Hashes: metadata.Hashes{"sha256": sum[:]}}
+}
+
+// signed signs an online role, if the key is one of the role's.
+func signed[T metadata.Roles](m *metadata.Metadata[T], k *Key, auth authority, role string) ([]byte, error) {
+	if k == nil {
+		return nil, uerr.New(uerr.Precond, "sign", role, errors.New("no key given"), "give it with --"+role+"-key FILE")
+	}
+	if r := auth.root().Signed.Roles[role]; r == nil || !slices.Contains(r.KeyIDs, k.ID) {
+		return nil, uerr.New(uerr.Auth, "sign", role, fmt.Errorf("key %.16s… does not sign this role", k.ID), "practicectl release ceremony status")
+	}
+	if err := addSignatures(m, k); err != nil {
+		return nil, err
+	}
+	return m.ToBytes(true)
+}
+
+func (p *publication) moveTimestamp(context.Context) error {
+	return atomicfile.Rename(p.old.file(nextTimestamp), p.old.file("timestamp.json"))
+}
+
+// cleanStage removes what is published. A crash before it does no harm: the same drafts are recognised.
+func (p *publication) cleanStage(context.Context) error {
+	var errs []error
+	for _, d := range p.stage.drafts() {
+		errs = append(errs, os.Remove(d.path))
+	}
+	for _, role := range release.Roles() {
+		errs = append(errs, os.RemoveAll(filepath.Join(p.stage.targets(), role)))
+	}
+	return errors.Join(errs...)
+}
