@@ -19,7 +19,7 @@ func TestControlDataEqualsWhatTheServerSays(t *testing.T) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			c := testenv.PG(t, major)
 			conn := connect(t, c, pgcluster.Superuser, "postgres")
-			exec(t, conn, "CHECKPOINT")
+			execSQL(t, conn, "CHECKPOINT")
 			got, err := pgcluster.ReadControl(c.Data)
 			if err != nil {
 				t.Fatal(err)

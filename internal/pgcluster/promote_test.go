@@ -22,9 +22,9 @@ func promote(t *testing.T, c *pgcluster.Cluster) {
 		t.Fatal(err)
 	}
 	conn := connect(t, c, pgcluster.Superuser, "postgres")
-	exec(t, conn, "SELECT pg_promote(true, 30)")
+	execSQL(t, conn, "SELECT pg_promote(true, 30)")
 	for scalar[bool](t, conn, "SELECT pg_is_in_recovery()") {
 		time.Sleep(10 * time.Millisecond)
 	}
-	exec(t, conn, "CHECKPOINT")
+	execSQL(t, conn, "CHECKPOINT")
 }

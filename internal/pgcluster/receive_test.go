@@ -58,7 +58,7 @@ func TestReceivedLogEqualsTheFilesUnderWriteLoad(t *testing.T) {
 			t.Run(strconv.Itoa(major)+"/temporary="+strconv.FormatBool(temporary), func(t *testing.T) {
 				c := testenv.PG(t, major, testenv.Bootstrapped, testenv.Param("wal_keep_size", "1GB"))
 				conn := connect(t, c, pgcluster.Superuser, "practice")
-				exec(t, conn, "CREATE TABLE load (id serial, body text)")
+				execSQL(t, conn, "CREATE TABLE load (id serial, body text)")
 				got := received{t: t, segments: map[string][]byte{}}
 				var until atomic.Uint64
 				started, done := make(chan pgcluster.ReceiveStart, 1), make(chan error, 1)
@@ -70,7 +70,7 @@ func TestReceivedLogEqualsTheFilesUnderWriteLoad(t *testing.T) {
 				}()
 				s := <-started
 				for range 4 {
-					exec(t, conn, "INSERT INTO load (body) SELECT repeat(md5(g::text), 60) FROM generate_series(1, 6000) g")
+					execSQL(t, conn, "INSERT INTO load (body) SELECT repeat(md5(g::text), 60) FROM generate_series(1, 6000) g")
 				}
 				end, err := pgcluster.ParseLSN(scalar[string](t, conn, "SELECT pg_current_wal_flush_lsn()::text"))
 				if err != nil {
@@ -161,9 +161,9 @@ func TestReceiverRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 3 { // recycles the segment that first is in
-				exec(t, conn, "CREATE TABLE IF NOT EXISTS load (body text); INSERT INTO load SELECT repeat('x', 500) FROM generate_series(1, 30000)")
-				exec(t, conn, "SELECT pg_switch_wal()")
-				exec(t, conn, "CHECKPOINT")
+				execSQL(t, conn, "CREATE TABLE IF NOT EXISTS load (body text); INSERT INTO load SELECT repeat('x', 500) FROM generate_series(1, 30000)")
+				execSQL(t, conn, "SELECT pg_switch_wal()")
+				execSQL(t, conn, "CHECKPOINT")
 			}
 			held := make(chan struct{})
 			ctx, release := context.WithCancel(t.Context())

@@ -60,15 +60,46 @@ func (c *Cluster) Start(ctx context.Context) error {
 	if err != nil {
 		return c.pathError(op, err)
 	}
-	// The server inherits only the log: no lock of ours may outlive us in it.
-	out, err := c.run(ctx, op, "pg_ctl", "start", "-D", c.Data, "-l", c.Log, "-w", "-t", "86400", "-s")
-	if err == nil {
+	if err := c.removeStalePID(); err != nil {
+		return c.pathError(op, err)
+	}
+	for deadline := time.Now().Add(reapTime); ; time.Sleep(100 * time.Millisecond) {
+		// The server inherits only the log: no lock of ours may outlive us in it.
+		out, err := c.run(ctx, op, "pg_ctl", "start", "-D", c.Data, "-l", c.Log, "-w", "-t", "86400", "-s")
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return uerr.New(uerr.Unreachable, op, c.Data, ctx.Err(), "it goes on starting; look: practicectl db status")
+		}
+		said := out + "\n" + readFrom(c.Log, from)
+		if !strings.Contains(said, pidFileExists) || time.Now().After(deadline) {
+			return c.explain(op, said, err)
+		}
+	}
+}
+
+// A server that was killed stays as a zombie until its parent reaps it, and as long PostgreSQL takes it for alive.
+const (
+	reapTime      = 5 * time.Second
+	pidFileExists = `lock file "postmaster.pid" already exists`
+)
+
+// removeStalePID removes a postmaster.pid from before the last boot of the machine. After a power cut its number may
+// belong to another process of the same account, and PostgreSQL would refuse to start.
+func (c *Cluster) removeStalePID() error {
+	name := filepath.Join(c.Data, "postmaster.pid")
+	raw, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if ctx.Err() != nil {
-		return uerr.New(uerr.Unreachable, op, c.Data, ctx.Err(), "it goes on starting; look: practicectl db status")
+	if err != nil {
+		return err
 	}
-	return c.explain(op, out+"\n"+readFrom(c.Log, from), err)
+	if p := parsePIDFile(string(raw)); p.pid == 0 || p.since.IsZero() || !p.since.Before(bootTime()) {
+		return nil
+	}
+	return os.Remove(name)
 }
 
 // CheckPort refuses a socket on which a server answers that is not this cluster's. Error kind: Precond.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // machineMemory returns the bytes of RAM this process may use: the machine's, or less in a container; 0 when unknown.
@@ -29,4 +30,22 @@ func machineMemory() uint64 {
 		}
 	}
 	return total
+}
+
+// bootTime returns when the machine was started; the zero time when that cannot be told.
+func bootTime() time.Time {
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return time.Time{}
+	}
+	for line := range strings.Lines(string(raw)) {
+		if sec, ok := strings.CutPrefix(line, "btime "); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(sec), 10, 64)
+			if err != nil {
+				return time.Time{}
+			}
+			return time.Unix(n, 0)
+		}
+	}
+	return time.Time{}
 }
