@@ -19,5 +19,15 @@ func reflink(src, dst string) (bool, error) {
 		return false, err
 	}
 	cloned := unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil
-	return cloned, errors.Join(out.Close())
+	return cloned, out.Close()
+}
+
+// syncTree forces everything under dir to disk by one syncfs(2): with thousands of files several times faster than one
+// fsync for each, while the practice waits. Since Linux 5.8 it reports failed writes.
+func syncTree(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
 }

@@ -67,7 +67,6 @@ func (w wayBack) fits() error {
 }
 
 func (w wayBack) copyTree(ctx context.Context, task progress.Task) error {
-	var dirs []string
 	err := filepath.WalkDir(w.data, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -86,7 +85,6 @@ func (w wayBack) copyTree(ctx context.Context, task progress.Task) error {
 		}
 		switch {
 		case e.IsDir():
-			dirs = append(dirs, dst)
 			return errors.Join(os.Mkdir(dst, 0o700), os.Chmod(dst, info.Mode().Perm()), sameOwner(dst, info))
 		case e.Type().IsRegular():
 			defer task.Add(info.Size())
@@ -94,13 +92,13 @@ func (w wayBack) copyTree(ctx context.Context, task progress.Task) error {
 		}
 		return fmt.Errorf("%s is neither a file nor a folder", path)
 	})
-	for _, d := range dirs {
-		err = errors.Join(err, atomicfile.SyncDir(d))
+	if err != nil {
+		return err
 	}
-	return err
+	return syncTree(w.tmpPath())
 }
 
-// copyFile copies one file, by shared blocks where the file system can, and forces it to disk.
+// copyFile copies one file, by shared blocks where the file system can.
 func (w wayBack) copyFile(src, dst string, info fs.FileInfo) error {
 	shared, err := w.clone(src, dst)
 	if err != nil {
@@ -127,7 +125,7 @@ func (w wayBack) copyFile(src, dst string, info fs.FileInfo) error {
 			return errors.Join(err, out.Close())
 		}
 	}
-	return errors.Join(out.Chmod(info.Mode().Perm()), out.Sync(), out.Close())
+	return errors.Join(out.Chmod(info.Mode().Perm()), out.Close())
 }
 
 // restore puts the copy in the cluster's place. Without a copy it does nothing: either the cluster was never touched or an
