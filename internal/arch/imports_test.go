@@ -37,6 +37,8 @@ var places = []place{
 	{"internal/lockfile", leafLayer, familyOfLeaves},
 	{"internal/paths", leafLayer, familyOfLeaves},
 	{"internal/buildinfo", leafLayer, familyOfLeaves},
+	{"internal/diskspace", leafLayer, familyOfLeaves},
+	{"internal/doctor", leafLayer, familyOfLeaves},
 
 	{"internal/objstore", storeLayer, ""},
 	{"internal/sealed", storeLayer, ""},
