@@ -15,7 +15,8 @@ type Fault struct {
 	CutUp        int64  // > 0: breaks the connection after so many bytes sent to the server
 	CutDown      int64  // > 0: breaks the connection after so many bytes of answers
 	DropAnswer   bool   // lets requests through and breaks the connection when the first byte of an answer comes
-	FlipUp       int64  // > 0: flips a bit of the byte with this position of those sent to the server
+	FlipUp       int64  // > 0: flips a bit of the FlipUp-th byte sent to the server
+	FlipOften    bool   // flips it in every FlipUp-th byte
 	Connections  int    // > 0: only so many connections are hurt, later ones work
 	DropAnswerTo string // with DropAnswer: only on connections whose first bytes begin with this, such as "PUT "
 }
@@ -124,7 +125,7 @@ func (p *FaultProxy) handle(down net.Conn) {
 	wg.Go(func() {
 		defer both()
 		src := io.MultiReader(strings.NewReader(string(head)), down)
-		_, _ = io.Copy(up, &faultyStream{r: src, cut: f.CutUp, flip: f.FlipUp})
+		_, _ = io.Copy(up, &faultyStream{r: src, cut: f.CutUp, flip: f.FlipUp, often: f.FlipOften})
 	})
 	wg.Go(func() {
 		defer both()
@@ -138,11 +139,13 @@ func (p *FaultProxy) handle(down net.Conn) {
 	wg.Wait()
 }
 
-// faultyStream ends with an error after cut bytes and flips one bit of the byte at position flip (from 1).
+// faultyStream ends with an error after cut bytes and flips one bit of the flip-th byte,
+// or of every flip-th.
 type faultyStream struct {
 	r         io.Reader
 	cut, flip int64
 	n         int64
+	often     bool
 }
 
 func (s *faultyStream) Read(p []byte) (int, error) {
@@ -153,8 +156,10 @@ func (s *faultyStream) Read(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), s.cut-s.n)]
 	}
 	n, err := s.r.Read(p)
-	if i := s.flip - 1 - s.n; s.flip > 0 && i >= 0 && i < int64(n) {
-		p[i] ^= 1
+	if s.flip > 0 {
+		for i := s.flip - 1 - s.n%s.flip; i < int64(n) && (s.often || s.n < s.flip); i += s.flip {
+			p[i] ^= 1
+		}
 	}
 	s.n += int64(n)
 	return n, err
