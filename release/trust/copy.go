@@ -28,6 +28,7 @@ type Copy struct {
 	Issued    time.Time
 	Expires   time.Time
 	Stale     bool
+	Expired   []string // channels left out because their signatures ended
 	Untrusted []string // older roots that the source has but that do not lead to ours; not copied
 }
 
@@ -37,18 +38,18 @@ type CopyFile struct {
 	Data []byte
 }
 
-// Copy verifies the named roles (nil: all that exist) as Refresh does and returns what a mirror must hold to serve
+// Copy verifies the named roles (nil: all that exist and have not expired) as Refresh does and returns what a mirror must hold to serve
 // them. Error kinds as of Refresh.
 func (c *Client) Copy(ctx context.Context, roles []string) (*Copy, error) {
 	const op = "copy the releases of"
 	if len(roles) == 0 {
 		roles = release.Roles()
 	}
-	v, err := c.verify(ctx, roles)
+	v, err := c.verify(ctx, ask{roles: roles, skipExpired: true})
 	if err != nil {
 		return nil, classify(op, c.src.String(), err)
 	}
-	cp := &Copy{Version: v.set.Timestamp.Signed.Version, Root: v.set.Root.Signed.Version, Issued: v.issued, Expires: v.expires, Stale: v.stale}
+	cp := &Copy{Version: v.set.Timestamp.Signed.Version, Root: v.set.Root.Signed.Version, Issued: v.issued, Expires: v.expires, Stale: v.stale, Expired: v.expired}
 	if err := c.copyFiles(ctx, v, cp); err != nil {
 		return nil, classify(op, c.src.String(), err)
 	}

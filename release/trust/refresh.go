@@ -29,7 +29,7 @@ func (c *Client) Refresh(ctx context.Context) (*Catalog, error) {
 	if c.o.Channel == "" {
 		return nil, uerr.New(uerr.Config, op, c.src.String(), errors.New("no channel"), "practicectl config show")
 	}
-	v, err := c.verify(ctx, []string{c.o.Channel, release.Deps})
+	v, err := c.verify(ctx, ask{roles: []string{c.o.Channel, release.Deps}})
 	if err != nil {
 		return nil, classify(op, c.src.String(), err)
 	}
@@ -57,7 +57,13 @@ type verified struct {
 	expires time.Time
 	ref     time.Time
 	stale   bool
-	fetched map[string][]byte
+	expired []string // roles left out
+}
+
+// ask says which roles to verify.
+type ask struct {
+	roles       []string
+	skipExpired bool // leave out channels that expired instead of failing: a dead beta must not stop a mirror
 }
 
 type verifiedRole struct {
@@ -69,7 +75,7 @@ type verifiedRole struct {
 }
 
 // verify brings the named roles of the source into one consistent, trusted state. Roles without metadata are left out.
-func (c *Client) verify(ctx context.Context, roles []string) (*verified, error) {
+func (c *Client) verify(ctx context.Context, q ask) (*verified, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rootData, root, err := c.newestRoot()
@@ -82,7 +88,7 @@ func (c *Client) verify(ctx context.Context, roles []string) (*verified, error) 
 	}
 	ref := c.reference(k)
 	f := &fetcher{ctx: ctx, src: c.src, seen: map[string][]byte{}}
-	v, err := c.consistent(f, rootData, ref, roles)
+	v, err := c.consistent(f, rootData, ref, q)
 	if keep := c.keepRoots(rootData, f.seen); keep != nil {
 		return nil, keep
 	}
@@ -100,7 +106,7 @@ func (c *Client) verify(ctx context.Context, roles []string) (*verified, error) 
 	}
 	if v.issued.After(v.ref) { // the clock is behind: what is signed has certainly passed
 		v.ref = v.issued
-		if err := c.checkOffline(v, v.ref); err != nil {
+		if err := c.checkOffline(v, v.ref, q); err != nil {
 			return nil, err
 		}
 	}
@@ -115,13 +121,13 @@ func (c *Client) verify(ctx context.Context, roles []string) (*verified, error) 
 // consistent lets go-tuf verify the top-level roles and the named ones, all against one reference time. Where the mode
 // allows a grace, an expired timestamp or snapshot is judged by the moment before its own signed expiry, and everything
 // that is signed offline must still be valid now.
-func (c *Client) consistent(f *fetcher, rootData []byte, ref time.Time, roles []string) (*verified, error) {
+func (c *Client) consistent(f *fetcher, rootData []byte, ref time.Time, q ask) (*verified, error) {
 	at := ref
 	for range 3 {
-		v, err := c.once(f, rootData, at, roles)
+		v, err := c.once(f, rootData, at, q)
 		if err == nil {
 			v.ref, v.stale = ref, at.Before(ref)
-			return v, c.checkOffline(v, ref)
+			return v, c.checkOffline(v, ref, q)
 		}
 		if !errors.Is(err, &metadata.ErrExpiredMetadata{}) {
 			return nil, err
@@ -143,8 +149,8 @@ func (c *Client) consistent(f *fetcher, rootData []byte, ref time.Time, roles []
 
 // once runs one go-tuf updater. A fresh one is needed each time: it refreshes once, and caches roles by name.
 // On an error the set says how far it came.
-func (c *Client) once(f *fetcher, rootData []byte, at time.Time, roles []string) (*verified, error) {
-	v := &verified{fetched: f.seen}
+func (c *Client) once(f *fetcher, rootData []byte, at time.Time, q ask) (*verified, error) {
+	v := &verified{}
 	cfg, err := config.New(metadataBase, rootData)
 	if err != nil {
 		return v, err
@@ -161,11 +167,16 @@ func (c *Client) once(f *fetcher, rootData []byte, at time.Time, roles []string)
 	if err != nil {
 		return v, err
 	}
-	for _, role := range roles {
+	for _, role := range q.roles {
 		if _, exists := v.set.Snapshot.Signed.Meta[role+".json"]; !exists {
 			continue
 		}
-		if _, err := up.GetTargetInfo(release.IndexPath(role)); err != nil {
+		_, err := up.GetTargetInfo(release.IndexPath(role))
+		if q.skipExpired && errors.Is(err, &metadata.ErrExpiredMetadata{}) {
+			v.expired = append(v.expired, role)
+			continue
+		}
+		if err != nil {
 			return v, fmt.Errorf("channel %s: %w", role, err)
 		}
 		r, err := checkRole(up.GetTrustedMetadataSet(), role)
@@ -198,12 +209,18 @@ func checkRole(set trustedmetadata.TrustedMetadata, role string) (verifiedRole, 
 }
 
 // checkOffline demands that everything signed offline is valid at the real time.
-func (c *Client) checkOffline(v *verified, ref time.Time) error {
+func (c *Client) checkOffline(v *verified, ref time.Time, q ask) error {
 	if v.set.Root.Signed.IsExpired(ref) {
 		return &staleError{what: "the root role", expired: v.set.Root.Signed.Expires}
 	}
 	for name, t := range v.set.Targets {
-		if t.Signed.IsExpired(ref) {
+		switch {
+		case !t.Signed.IsExpired(ref):
+		case q.skipExpired && name != metadata.TARGETS:
+			delete(v.set.Targets, name)
+			v.roles = slices.DeleteFunc(v.roles, func(r verifiedRole) bool { return r.name == name })
+			v.expired = append(v.expired, name)
+		default:
 			return &staleError{what: "the role " + name, expired: t.Signed.Expires}
 		}
 	}
@@ -227,7 +244,7 @@ func (c *Client) whenIssued(f *fetcher, set trustedmetadata.TrustedMetadata, roo
 		return time.Time{}, false
 	}
 	if set.Timestamp == nil { // an expired root hides the timestamp: look from a time when the root was valid
-		v, _ := c.once(f, rootData, set.Root.Signed.Expires.Add(-time.Second), nil)
+		v, _ := c.once(f, rootData, set.Root.Signed.Expires.Add(-time.Second), ask{})
 		if set = v.set; set.Timestamp == nil {
 			return time.Time{}, false
 		}
