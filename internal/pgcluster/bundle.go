@@ -97,6 +97,9 @@ func unpack(ctx context.Context, tgz, dir string) error {
 			return err
 		}
 	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(gz, maxBundle)); err != nil { // gzip's checksum stands at its end
+		return damaged(tgz, err)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "bin")); err != nil {
 		return damaged(tgz, errors.New("there is no "+bundleRoot+"bin in it"))
 	}

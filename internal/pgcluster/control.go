@@ -1,6 +1,7 @@
 package pgcluster
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -81,13 +82,14 @@ func crcOffset(version uint32) int {
 }
 
 // ReadControl reads global/pg_control of a data directory. While the server runs a read can meet a write in the middle,
-// so a wrong checksum is read again for a second. Error kinds: NotFound, Integrity (checksum), Precond (version).
+// so a wrong checksum is read again as long as the bytes change, for a second at most. Error kinds: NotFound, Integrity (checksum), Precond (version).
 func ReadControl(pgdata string) (Control, error) {
 	name := filepath.Join(pgdata, "global", "pg_control")
 	var c Control
-	var err error
+	var raw []byte
 	for range 20 {
-		var raw []byte
+		before := raw
+		var err error
 		raw, err = os.ReadFile(name)
 		if errors.Is(err, os.ErrNotExist) {
 			return Control{}, uerr.New(uerr.NotFound, "read the control data", name, err, "make a cluster: practicectl db init")
@@ -96,19 +98,21 @@ func ReadControl(pgdata string) (Control, error) {
 			return Control{}, uerr.New(uerr.Failed, "read the control data", name, err, "")
 		}
 		c, err = ParseControl(raw)
-		if !errors.Is(err, errControlCRC) {
-			break
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(err, errControlVersion):
+			return Control{}, uerr.New(uerr.Precond, "read the control data", name, err, "use a PostgreSQL of version 15 to 18")
+		case bytes.Equal(before, raw) && before != nil:
+			return Control{}, damagedControl(name)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if err != nil {
-		kind := uerr.Integrity
-		if errors.Is(err, errControlVersion) {
-			kind = uerr.Precond
-		}
-		return Control{}, uerr.New(kind, "read the control data", name, err, "")
-	}
-	return c, nil
+	return Control{}, damagedControl(name)
+}
+
+func damagedControl(name string) error {
+	return uerr.New(uerr.Integrity, "read the control data", name, errControlCRC, "the cluster is damaged; bring back the last snapshot: practicectl restore plan")
 }
 
 var (

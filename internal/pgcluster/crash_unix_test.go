@@ -55,4 +55,3 @@ func TestStartAfterKillAndAfterPowerCut(t *testing.T) {
 		})
 	}
 }
-
