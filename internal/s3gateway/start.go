@@ -131,6 +131,8 @@ func (g *Gateway) waitReady(ctx context.Context, addr string) error {
 
 // answers asks for the health page; for HTTPS an open port is enough.
 func answers(ctx context.Context, endpoint, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	if endpoint != "http://"+addr {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		return err == nil && c.Close() == nil

@@ -14,6 +14,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -24,13 +25,16 @@ import (
 )
 
 const (
-	tempDir  = ".tmp"  // objects on their way; safe to delete while no one writes
-	lockName = ".lock" // held while a key that may exist is replaced or removed
+	tempDir    = ".tmp"         // objects on their way
+	tempMark   = "put-"         // how their names begin
+	maxPutTime = 24 * time.Hour // an object on its way for longer is garbage
+	lockName   = ".lock"        // held while a key that may exist is replaced or removed
 )
 
 type store struct {
 	path string
 	root *os.Root
+	link func(from, to string) error // root.Link, but in tests
 }
 
 // Open opens the folder path, which must exist: a folder that is not there may be a disk that is not mounted, and
@@ -51,7 +55,22 @@ func Open(path string) (objstore.Store, error) {
 	case err != nil:
 		return nil, uerr.New(uerr.Precond, op, abs, cause(err), "name a folder")
 	}
-	return &store{path: abs, root: root}, nil
+	s := &store{path: abs, root: root, link: root.Link}
+	s.sweep(time.Now().Add(-maxPutTime))
+	return s, nil
+}
+
+// sweep removes what killed writers left before the given time. It is only tidying: errors do not matter.
+func (s *store) sweep(before time.Time) {
+	left, err := fs.ReadDir(s.root.FS(), tempDir)
+	if err != nil {
+		return
+	}
+	for _, e := range left {
+		if st, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), tempMark) && st.ModTime().Before(before) {
+			_ = s.root.Remove(filepath.Join(tempDir, e.Name()))
+		}
+	}
 }
 
 // Create makes the folder path, whose parent must exist, and opens it. A folder that is there is just opened.

@@ -63,11 +63,11 @@ func (s *store) put(ctx context.Context, key string, r io.Reader, size int64, o 
 }
 
 // writeTemp stores exactly size bytes of r in a temporary file and makes them durable.
-func (s *store) writeTemp(ctx context.Context, r io.Reader, size int64) (name string, st fs.FileInfo, err error) {
+func (s *store) writeTemp(ctx context.Context, r io.Reader, size int64) (_ string, st fs.FileInfo, err error) {
 	if err := s.mkdirs(tempDir); err != nil {
 		return "", nil, err
 	}
-	name = filepath.Join(tempDir, "put-"+rand.Text())
+	name := filepath.Join(tempDir, tempMark+rand.Text())
 	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", nil, err
@@ -106,7 +106,7 @@ func (s *store) writeTemp(ctx context.Context, r io.Reader, size int64) (name st
 // placeNew gives temp its name unless the name is taken. A hard link does that in one step; where the file system
 // has none (FAT, some network shares) the store's lock stands in.
 func (s *store) placeNew(ctx context.Context, temp, name string) error {
-	err := s.root.Link(temp, name)
+	err := s.link(temp, name)
 	switch {
 	case err == nil:
 		return s.root.Remove(temp)

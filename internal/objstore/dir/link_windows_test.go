@@ -1,0 +1,5 @@
+package dir
+
+import "golang.org/x/sys/windows"
+
+const errNoLinks = windows.ERROR_INVALID_FUNCTION
