@@ -39,6 +39,7 @@ var places = []place{
 	{"internal/buildinfo", leafLayer, familyOfLeaves},
 	{"internal/diskspace", leafLayer, familyOfLeaves},
 	{"internal/doctor", leafLayer, familyOfLeaves},
+	{"internal/nodeid", leafLayer, familyOfLeaves},
 
 	{"internal/objstore", storeLayer, ""},
 	{"internal/sealed", storeLayer, ""},
