@@ -20,15 +20,16 @@ const victimEnv = "PRACTICE_UPDATER_VICTIM"
 type victim struct {
 	Dir, Point string
 	PG         *pgHandle // nil: a folder database
-	Do         string    // "update", "recover" or "rollback"
+	Do         string    // "update" (everything is staged), "whole update", "recover" or "rollback"
+	Shop       *shop
 	T          Transition
 }
 
 func (v victim) rig() rig {
 	if v.PG != nil {
-		return rig{Dir: v.Dir, db: v.PG.open()}
+		return rig{Dir: v.Dir, db: v.PG.open(), shop: v.Shop}
 	}
-	return rig{Dir: v.Dir, db: folderDB(v.Dir + "/var/pg")}
+	return rig{Dir: v.Dir, db: folderDB(v.Dir + "/var/pg"), shop: v.Shop}
 }
 
 // TestMain lets this test binary be the process that gets killed.
@@ -57,6 +58,8 @@ func (v victim) run() {
 	switch v.Do {
 	case "update":
 		_, _ = u.apply(context.Background(), Report{}, v.T)
+	case "whole update":
+		_, _ = u.Update(context.Background(), Request{})
 	case "recover":
 		_, _ = u.Recover(context.Background())
 	case "rollback":

@@ -15,13 +15,27 @@ import (
 	"practicectl/internal/atomicfile"
 	"practicectl/internal/progress"
 	"practicectl/internal/slots"
+	"practicectl/release"
+	"practicectl/release/trust"
 )
 
 // rig is an installation of three components in a folder. Everything about it lies in files, so that another process can
 // kill itself in the middle and this one looks at what is left.
 type rig struct {
-	Dir string
-	db  database
+	Dir  string
+	db   database
+	shop *shop // where releases come from; nil: everything is staged already
+}
+
+// shop is a release repository and what its customers know of it.
+type shop struct {
+	Repo  string
+	Root  []byte
+	Clock time.Time
+}
+
+func (s *shop) client(dir string) (*trust.Client, error) {
+	return trust.Open(trust.Options{Source: s.Repo, Dir: dir, Channel: release.Stable, Root: s.Root, Now: func() time.Time { return s.Clock }, Attempts: 1})
 }
 
 // database is a real PostgreSQL (postgres_test.go) or, where only the order of things matters, a folder that looks like
@@ -158,7 +172,16 @@ func (r rig) hooks() Hooks {
 }
 
 func (r rig) updater(crash func(string)) *Updater {
-	return New(Options{Hooks: r.hooks(), Opt: r.path("opt"), Journal: r.path("var", "update.jsonl"), Notices: r.path("var", "notices.json"),
+	var source Source
+	now := time.Now
+	if r.shop != nil {
+		client, err := r.shop.client(r.path("var", "trust"))
+		if err != nil {
+			panic(err)
+		}
+		source, now = client, func() time.Time { return r.shop.Clock }
+	}
+	return New(Options{Source: source, Now: now, HostID: "one", Hooks: r.hooks(), Opt: r.path("opt"), Journal: r.path("var", "update.jsonl"), Notices: r.path("var", "notices.json"),
 		Lock: r.path("run", "update.lock"), Downloads: r.path("var", "downloads"), PGData: r.db.data(), OS: "linux", Arch: "amd64",
 		ProbeFor: 50 * time.Millisecond, Crash: crash}, progress.None)
 }
