@@ -34,7 +34,7 @@ func (c *Client) Fetch(ctx context.Context, t release.Target, dst string, task p
 	if task == nil {
 		task = progress.None.Task("", progress.Bytes, 0)
 	}
-	if sum, n, err := hashFile(dst); err == nil && n == t.Length && sum == t.SHA256 {
+	if Holds(dst, t) {
 		task.Add(t.Length)
 		return nil
 	}
@@ -196,4 +196,10 @@ func hashFile(path string) (sum string, n int64, err error) {
 	h := sha256.New()
 	n, err = io.Copy(h, f)
 	return hex.EncodeToString(h.Sum(nil)), n, err
+}
+
+// Holds reports whether the file at path is exactly t.
+func Holds(path string, t release.Target) bool {
+	sum, n, err := hashFile(path)
+	return err == nil && n == t.Length && sum == t.SHA256
 }
