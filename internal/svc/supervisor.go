@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +21,7 @@ type SupervisorOptions struct {
 	CrashLimit int           // this many crashes within CrashWindow: give up; 0: 5
 	CrashIn    time.Duration // 0: 10 minutes
 	LogLimit   int64         // bytes of one log file; 0: 10 MiB
+	Env        []string      // of every service, before its own; PATH among them
 	// Changed is called whenever a process starts or ends, with its number (0: ended).
 	Changed func(service string, pid int)
 }
@@ -208,7 +209,7 @@ func (k *keeper) giveUp(err error) {
 // once runs the program to its end and says how it ended and whether we asked for it.
 func (k *keeper) once(log *logFile, ready func()) (exit string, stopped bool) {
 	cmd := exec.Command(k.s.Command[0], k.s.Command[1:]...)
-	cmd.Env = append(os.Environ(), k.s.Env...)
+	cmd.Env = append(slices.Clone(k.o.Env), k.s.Env...)
 	cmd.Dir = k.s.Dir
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
