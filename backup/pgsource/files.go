@@ -46,8 +46,12 @@ func (s *Session) Files(ctx context.Context) ([]intake.File, error) {
 // Control is the file that tells where recovery begins. It is read last, and again until its checksum holds.
 func (s *Session) Control() intake.File {
 	local := filepath.Join(s.o.Data, filepath.FromSlash(controlPath))
+	mode := uint32(0o600)
+	if info, err := os.Stat(local); err == nil {
+		mode = uint32(info.Mode().Perm())
+	}
 	return intake.File{
-		Entry: repo.Entry{Path: controlPath, Kind: repo.File, Mode: 0o600},
+		Entry: repo.Entry{Path: controlPath, Kind: repo.File, Mode: mode},
 		Content: func(ctx context.Context) ([]byte, error) {
 			for try := 0; ; try++ {
 				raw, err := os.ReadFile(local)

@@ -1,0 +1,48 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"practicectl/backup/repo"
+	"practicectl/backup/wal"
+	"practicectl/internal/pgcluster"
+	"practicectl/internal/progress"
+)
+
+// nowhere is the sink of a verification.
+type nowhere struct{}
+
+func (nowhere) open(*file) (io.WriterAt, func() error, error) {
+	return nowhere{}, func() error { return nil }, nil
+}
+
+// WriteAt drops the bytes.
+func (nowhere) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
+
+// Check reads everything that the plan would lay down, proves it, and drops it.
+func (p *Plan) Check(ctx context.Context, task progress.Task) error {
+	if err := p.fetch(ctx, nowhere{}, task); err != nil {
+		return err
+	}
+	if p.body.Database == nil {
+		return nil
+	}
+	stored := map[string]repo.WALObject{}
+	for _, o := range p.Snapshot.WAL {
+		stored[o.Key] = o
+	}
+	for _, piece := range p.body.Database.WAL {
+		start, errStart := pgcluster.ParseLSN(piece.Start)
+		end, errEnd := pgcluster.ParseLSN(piece.End)
+		plain, err := wal.Read(ctx, p.repo.Store, stored[piece.Key], p.repo.Keys.Identities...)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(errStart, errEnd); err != nil || end != start+pgcluster.LSN(len(plain)) {
+			return repo.Tampered("read the log in", p.repo.Store, piece.Key, errors.New("it is not as long as the snapshot says"))
+		}
+	}
+	return nil
+}
