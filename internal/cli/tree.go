@@ -5,8 +5,12 @@ import "github.com/spf13/cobra"
 // commands is the command tree below the root, in the order of the help. A command that is not built does not exist.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.group("key", "Make and show the keys of the backups", "Backups are encrypted to recipients (public keys); restoring needs an identity (a private key) that is kept off this host.",
+			a.keyGenerateCmd(), a.keyListCmd()),
 		a.group("config", "Show and check the configuration", "The one configuration file of an instance, practice.toml.",
 			a.configShowCmd(), a.configValidateCmd()),
+		a.group("db", "Make, start and stop the database", "The PostgreSQL cluster of an instance. It is reached only through its unix socket.",
+			a.dbInitCmd(), a.dbStartCmd(), a.dbStopCmd(), a.dbStatusCmd()),
 		a.versionCmd(),
 		a.completionCmd(),
 		a.manCmd(),
