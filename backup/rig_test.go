@@ -1,0 +1,116 @@
+package backup_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"practicectl/backup"
+	"practicectl/internal/objstore"
+	"practicectl/internal/objstore/dir"
+	"practicectl/internal/progress"
+)
+
+// rig is a repository with its keys, as the host and as the holder of an identity see it.
+type rig struct {
+	t          testing.TB
+	store      objstore.Store
+	material   backup.Material
+	recipients []string
+	identities []age.Identity
+	cache      string
+}
+
+// newRig makes a repository with two recipients in st.
+func newRig(t testing.TB, st objstore.Store) *rig {
+	t.Helper()
+	g := &rig{t: t, store: st, cache: filepath.Join(t.TempDir(), "cache")}
+	for range 2 {
+		id, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.identities = append(g.identities, id)
+		g.recipients = append(g.recipients, id.Recipient().String())
+	}
+	o := backup.InitOptions{Host: "praxis-1", Recipients: g.recipients, Now: time.Now()}
+	var err error
+	if g.material, err = backup.NewMaterial(o); err != nil {
+		t.Fatal(err)
+	}
+	if g.material.Pin, err = backup.Init(t.Context(), st, g.material, o); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// dirStore is a store in a new folder.
+func dirStore(t testing.TB) (objstore.Store, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	st, err := dir.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st, path
+}
+
+// host opens the repository as the backed-up host does.
+func (g *rig) host() *backup.Repo {
+	g.t.Helper()
+	r, err := backup.Open(g.t.Context(), g.store, backup.Keys{Signing: g.material.Signing, Index: &g.material.Index, Pin: &g.material.Pin})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return r
+}
+
+// holder opens the repository as somebody does who has nothing but the second identity.
+func (g *rig) holder() *backup.Repo {
+	g.t.Helper()
+	r, err := backup.Open(g.t.Context(), g.store, backup.Keys{Identities: g.identities[1:2]})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return r
+}
+
+func (g *rig) options() backup.RunOptions {
+	return backup.RunOptions{Cache: g.cache, Recipients: g.recipients, Now: time.Now}
+}
+
+// run takes a snapshot.
+func (g *rig) run(src backup.Source) backup.Report {
+	g.t.Helper()
+	rep, err := backup.Run(g.t.Context(), g.host(), src, g.options(), progress.None)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return rep
+}
+
+// restore lays a snapshot into a new folder.
+func (g *rig) restore(snapshot, target string, o backup.RestoreOptions) backup.RestoreReport {
+	g.t.Helper()
+	rep, err := g.tryRestore(g.t.Context(), snapshot, target, o)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return rep
+}
+
+func (g *rig) tryRestore(ctx context.Context, snapshot, target string, o backup.RestoreOptions) (backup.RestoreReport, error) {
+	o.Now = time.Now
+	plan, err := backup.PlanRestore(ctx, g.holder(), backup.Target{Snapshot: snapshot, Dir: target})
+	if err != nil {
+		return backup.RestoreReport{}, err
+	}
+	return backup.Restore(ctx, plan, o, progress.None)
+}
