@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
 	"practicectl/internal/uerr"
 )
 
@@ -45,7 +46,7 @@ func UnpackBundle(ctx context.Context, tgz, dir string) error {
 	switch {
 	case ctx.Err() != nil || errors.As(err, &e):
 		return err
-	case isNoSpace(err):
+	case diskspace.IsFull(err):
 		return uerr.New(uerr.NoSpace, op, tgz, err, "free 200 MB on the disk of "+dir)
 	}
 	return uerr.New(uerr.Precond, op, tgz, err, "")

@@ -53,6 +53,20 @@ func Find(ctx context.Context, provider, dir string) (Binaries, error) {
 		"choose system or bundled")
 }
 
+// FindFor is Find for a data directory: where a cluster stands already, its major version decides, so that a newer
+// PostgreSQL installed beside it changes nothing. Error kinds: those of Find.
+func FindFor(ctx context.Context, provider, dir, data string) (Binaries, error) {
+	c := Cluster{Data: data}
+	if provider != ProviderSystem || dir != "" || !c.Initialized() {
+		return Find(ctx, provider, dir)
+	}
+	major, err := c.DataMajor()
+	if err != nil {
+		return Binaries{}, err
+	}
+	return findSystem(ctx, systemDirs, major)
+}
+
 // findSystem probes the folders that match patterns; major 0 means the newest.
 func findSystem(ctx context.Context, patterns []string, major int) (Binaries, error) {
 	var found []Binaries

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
 	"practicectl/internal/uerr"
 )
 
@@ -166,7 +167,7 @@ func (c *Cluster) write(name string, data []byte) error {
 // pathError wraps an error of the file system.
 func (c *Cluster) pathError(op string, err error) error {
 	switch {
-	case isNoSpace(err):
+	case diskspace.IsFull(err):
 		return uerr.New(uerr.NoSpace, op, c.Data, err, "free space on the disk of the data directory")
 	case errors.Is(err, fs.ErrPermission):
 		return uerr.New(uerr.Precond, op, c.Data, err, "check who owns the folder, or choose a --prefix of your own")

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"practicectl/internal/paths"
 	"practicectl/internal/uerr"
 )
 
@@ -37,7 +38,7 @@ const DefaultDatabase = "practice"
 
 // DefaultPort names the unix socket when nothing else is asked for. It is not 5432, which belongs to the
 // distribution's own cluster.
-const DefaultPort = 5499
+const DefaultPort = 5433
 
 // Binaries is an installed PostgreSQL.
 type Binaries struct {
@@ -56,6 +57,11 @@ type Cluster struct {
 	Log       string   // file that gets the server's log when Start is used
 	Port      int      // names the socket; a TCP port only when Settings.Listen asks for one
 	RunAs     *Account // account that runs the server; nil: the caller's
+}
+
+// At is the cluster of an instance, run by the caller's own account.
+func At(l paths.Layout, bin Binaries, port int) *Cluster {
+	return &Cluster{Bin: bin, Data: l.PGData(), SocketDir: l.Run(), Log: filepath.Join(l.Log(), "postgres.log"), Port: port}
 }
 
 // Account is the operating system account that runs a cluster. On Windows only the name counts.

@@ -31,6 +31,7 @@ type Status struct {
 	State State
 	PID   int       // 0 when stopped
 	Since time.Time // when the server was started
+	Port  int       // that it was started with; 0 when stopped
 }
 
 // maxLog is the size at which Start puts the log aside.
@@ -191,7 +192,7 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	if p.pid == 0 || !alive(p.pid) {
 		return Status{State: Stopped}, nil
 	}
-	st := Status{PID: p.pid, Since: p.since}
+	st := Status{PID: p.pid, Since: p.since, Port: p.port}
 	switch p.status {
 	case "ready", "standby":
 		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", p.socket())

@@ -2,16 +2,7 @@
 
 package pgcluster
 
-import (
-	"errors"
-	"syscall"
-
-	"golang.org/x/sys/unix"
-)
-
-func isNoSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
+import "golang.org/x/sys/unix"
 
 // diskSize returns the size in bytes of the file system that holds path, or 0 when it cannot be told.
 func diskSize(path string) uint64 {

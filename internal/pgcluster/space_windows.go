@@ -1,14 +1,6 @@
 package pgcluster
 
-import (
-	"errors"
-
-	"golang.org/x/sys/windows"
-)
-
-func isNoSpace(err error) bool {
-	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
-}
+import "golang.org/x/sys/windows"
 
 // diskSize returns the size in bytes of the volume that holds path, or 0 when it cannot be told.
 func diskSize(path string) uint64 {
