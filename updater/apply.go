@@ -141,7 +141,7 @@ func told(t Transition, out steps.Outcome, err error) error {
 // interrupted is fetched again.
 func (u *Updater) discard(t Transition) error {
 	var errs []error
-	for _, name := range t.names() {
+	for _, name := range t.Names() {
 		if t.Components[name] != t.To {
 			errs = append(errs, u.slots(name).Remove(t.To))
 		}

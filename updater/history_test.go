@@ -15,7 +15,7 @@ func TestTransitionsSurviveTheJournal(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	if order := want.names(); !slices.Equal(order, []string{"module-clinical", "server", "practicectl"}) {
+	if order := want.Names(); !slices.Equal(order, []string{"module-clinical", "server", "practicectl"}) {
 		t.Errorf("order %v", order)
 	}
 	for _, key := range []string{"action", "from", "to", "components", "schema_from", "backward_compatible"} {

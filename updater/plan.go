@@ -111,7 +111,7 @@ func (u *Updater) plan(ctx context.Context, cat *trust.Catalog, c release.Choice
 	if c.Stone {
 		pl.Then = c.Final
 	}
-	for _, name := range t.names() {
+	for _, name := range t.Names() {
 		if release.CompareVersions(live[name], r.Version) > 0 && !c.Downgrade {
 			return nil, uerr.New(uerr.Precond, "update to", r.Version, fmt.Errorf("%s is already at %s", name, live[name]), "practicectl component list")
 		}

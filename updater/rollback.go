@@ -54,7 +54,7 @@ func (u *Updater) PlanRollback() (Transition, error) {
 	}
 	t := Transition{Action: ActionRollback, From: oldest(live), To: last.From, Components: live,
 		SchemaFrom: last.SchemaTo, SchemaTo: last.SchemaFrom, BackwardCompatible: last.BackwardCompatible}
-	for _, name := range t.names() {
+	for _, name := range t.Names() {
 		if !u.slots(name).Has(t.To) {
 			return t, uerr.New(uerr.NotFound, "go back to", t.To, fmt.Errorf("%s of this version is not on the disk any more", name),
 				"practicectl component list")

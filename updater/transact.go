@@ -105,7 +105,7 @@ func (u *Updater) swap(t Transition) steps.Func {
 			return u.switchAll(t, func(name string) string { return t.Components[name] })
 		},
 		Proof: func(context.Context) error {
-			for _, name := range t.names() {
+			for _, name := range t.Names() {
 				if v, err := u.slots(name).Current(); err != nil || v != t.To {
 					return errors.Join(fmt.Errorf("%s is at %q", name, v), err)
 				}
@@ -116,7 +116,7 @@ func (u *Updater) swap(t Transition) steps.Func {
 }
 
 func (u *Updater) switchAll(t Transition, to func(name string) string) error {
-	for _, name := range t.names() {
+	for _, name := range t.Names() {
 		u.o.Crash("switch/" + name)
 		if err := u.slots(name).Switch(to(name)); err != nil {
 			return err
@@ -183,7 +183,7 @@ func (u *Updater) tidy(t Transition) steps.Func {
 			if t.needsCopy() {
 				errs = append(errs, wayBack{data: u.o.PGData, clone: u.o.Clone}.drop())
 			}
-			for _, name := range t.names() {
+			for _, name := range t.Names() {
 				errs = append(errs, u.slots(name).Prune(u.o.Keep, t.Components[name], t.To))
 			}
 			if u.o.Hooks.Committed != nil {

@@ -32,9 +32,9 @@ type Transition struct {
 	Remark             string `json:"remark,omitempty"` // why a rule was set aside, in the administrator's words
 }
 
-// names returns the components in the order in which they switch. practicectl comes last: a crash in the middle is then
+// Names returns the components in the order in which they switch. practicectl comes last: a crash in the middle is then
 // recovered by the program that began.
-func (t Transition) names() []string {
+func (t Transition) Names() []string {
 	all := slices.Sorted(maps.Keys(t.Components))
 	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	return all
@@ -60,7 +60,7 @@ func (t Transition) needsCopy() bool {
 // params writes t for the journal.
 func (t Transition) params() map[string]string {
 	pairs := make([]string, 0, len(t.Components))
-	for _, name := range t.names() {
+	for _, name := range t.Names() {
 		pairs = append(pairs, name+"="+t.Components[name])
 	}
 	return map[string]string{

@@ -11,6 +11,8 @@ func (a *app) commands() []*cobra.Command {
 			a.configShowCmd(), a.configValidateCmd()),
 		a.group("db", "Make, start and stop the database", "The PostgreSQL cluster of an instance. It is reached only through its unix socket.",
 			a.dbInitCmd(), a.dbStartCmd(), a.dbStopCmd(), a.dbStatusCmd()),
+		a.group("update", "Bring the installed version to a newer one, or back", "Updates come from the release source of the instance, are verified end to end and switch all components in one step.",
+			a.updateCheckCmd(), a.updateApplyCmd(), a.updateRollbackCmd(), a.updateHistoryCmd()),
 		a.versionCmd(),
 		a.completionCmd(),
 		a.manCmd(),

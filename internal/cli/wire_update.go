@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"practicectl/installer"
+	"practicectl/internal/buildinfo"
+	"practicectl/internal/config"
+	"practicectl/internal/nodeid"
+	"practicectl/internal/paths"
+	"practicectl/internal/progress"
+	"practicectl/internal/slots"
+	"practicectl/internal/svc"
+	"practicectl/internal/uerr"
+	"practicectl/release"
+	"practicectl/release/archive"
+	"practicectl/release/trust"
+	"practicectl/updater"
+)
+
+// probeSettle is how long a new version must answer without a break: long enough to see a server that crashes at once.
+const probeSettle = 2 * time.Second
+
+// newUpdater wires the updater of the chosen instance to its services, its database and its release source.
+func (r *run) newUpdater() (*updater.Updater, error) {
+	l, err := r.layout()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := r.config()
+	if err != nil {
+		return nil, err
+	}
+	id, err := nodeid.Ensure(nodeid.Path(l))
+	if err != nil {
+		return nil, uerr.New(uerr.Precond, "read the name of this machine in", nodeid.Path(l), err, "practicectl doctor")
+	}
+	s := &services{l: l, cfg: cfg, manager: svc.Open(l), now: r.now}
+	return updater.New(updater.Options{
+		Source: &lazySource{o: trust.Options{Source: cfg.Update.Source, Dir: l.Trust(), Channel: cfg.Update.Channel, Mode: cfg.Update.Mode,
+			Now: r.now, UserAgent: Program + "/" + buildinfo.Version()}},
+		Hooks: s.hooks(), Opt: l.Opt(), Journal: filepath.Join(l.Journals(), "update.jsonl"), Notices: filepath.Join(l.Var(), "notices.json"),
+		Lock: filepath.Join(l.Opt(), ".update.lock"), Downloads: l.Downloads(), PGData: l.PGData(), HostID: id,
+		Keep: max(1, cfg.Update.Keep-1), ProbeSettle: probeSettle, LockWait: r.global.lockTimeout, Now: r.now,
+	}, r.progress), nil
+}
+
+// services is what the updater may do with the services of an instance.
+type services struct {
+	l       paths.Layout
+	cfg     *config.File
+	manager svc.Manager
+	now     func() time.Time
+}
+
+func (s *services) hooks() updater.Hooks {
+	return updater.Hooks{
+		StopServer: func(ctx context.Context) error {
+			// The definition first: whatever starts the server from here on, such as a reboot, keeps it closed to users.
+			return errors.Join(s.define(ctx, true), s.manager.Stop(ctx, svc.Server))
+		},
+		StartMaintenance: func(ctx context.Context) error { return s.serve(ctx, true) },
+		OpenToUsers:      func(ctx context.Context) error { return s.serve(ctx, false) },
+		StopDatabase:     func(ctx context.Context) error { return s.manager.Stop(ctx, svc.Database) },
+		StartDatabase:    func(ctx context.Context) error { return s.manager.Start(ctx, svc.Database) },
+		Migrate:          s.migrate,
+		Probe:            s.probe,
+		Schema:           s.schema,
+		Committed:        s.receipts,
+	}
+}
+
+// define writes the definition of the server's service.
+func (s *services) define(ctx context.Context, maintenance bool) error {
+	program, err := s.program("")
+	if err != nil {
+		return err
+	}
+	return s.manager.Install(ctx, installer.ServerService(s.l, program, s.cfg.Server.Listen, maintenance))
+}
+
+// serve runs the live version of the server, open or closed.
+func (s *services) serve(ctx context.Context, maintenance bool) error {
+	if err := s.define(ctx, maintenance); err != nil {
+		return err
+	}
+	return s.manager.Restart(ctx, svc.Server)
+}
+
+// program returns the path of the server's program: of a version, or through "current" when version is empty.
+func (s *services) program(version string) (string, error) {
+	server := slots.Slots{Dir: s.l.Component(release.Server)}
+	base := server.Path(version)
+	if version == "" {
+		base = server.CurrentPath()
+	}
+	m, err := archive.ReadManifest(base)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(m.Files, func(f archive.File) bool {
+		return strings.TrimSuffix(filepath.Base(f.Path), ".exe") == "practice-server" && f.Mode == "0755"
+	})
+	if i < 0 {
+		return "", uerr.New(uerr.Integrity, "find practice-server in", base, errors.New("this component has none"), "practicectl component verify")
+	}
+	return filepath.Join(base, filepath.FromSlash(m.Files[i].Path)), nil
+}
+
+// call runs the server program of a version and returns what it says on stdout.
+func (s *services) call(ctx context.Context, version string, args ...string) ([]byte, error) {
+	program, err := s.program(version)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, append(args, "--prefix", s.l.Prefix, "--instance", s.l.Instance)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %s: %w", filepath.Base(program), args[0], err), lastLine(stderr.String()))
+	}
+	return out, nil
+}
+
+// lastLine is the line of an error output that says the most.
+func lastLine(text string) error {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "error:") {
+			return errors.New(strings.TrimSpace(line))
+		}
+	}
+	return errors.New(text[strings.LastIndexByte(text, '\n')+1:])
+}
+
+func (s *services) migrate(ctx context.Context, version string) error {
+	_, err := s.call(ctx, version, "migrate")
+	return err
+}
+
+func (s *services) schema(ctx context.Context, version string) (v updater.Schema, err error) {
+	out, err := s.call(ctx, version, "schema", "--json")
+	if err == nil {
+		err = json.Unmarshal(out, &v)
+	}
+	return v, err
+}
+
+// probe asks the server's /readyz once.
+func (s *services) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return installer.Probe(ctx, s.cfg.Server.Listen, filepath.Join(s.l.Cred(), installer.CACertFile), 0)
+}
+
+// receipts brings the receipts of the switched components up to date.
+func (s *services) receipts(_ context.Context, t updater.Transition) error {
+	var errs []error
+	for name := range t.Components {
+		errs = append(errs, s.receipt(name, t.To))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *services) receipt(component, version string) error {
+	rec, err := installer.ReadReceipt(s.l.Receipts(), component)
+	if uerr.KindOf(err) == uerr.NotFound || err == nil && rec.Version == version {
+		return nil // put there without the installer, or written by a run before this one
+	}
+	if err != nil {
+		return err
+	}
+	dir := slots.Slots{Dir: s.l.Component(component)}.Path(version)
+	m, err := archive.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, archive.ManifestName))
+	if err != nil {
+		return uerr.New(uerr.Integrity, "read the component in", dir, err, "practicectl component verify")
+	}
+	sum := sha256.Sum256(data)
+	rec.Version, rec.Dir, rec.FilesSHA256 = version, dir, hex.EncodeToString(sum[:])
+	rec.Requires, rec.Installed = slices.Concat([]string{}, m.Requires), s.now().UTC()
+	return installer.WriteReceipt(s.l.Receipts(), rec)
+}
+
+// lazySource opens the source when it is first asked, so that a rollback works without one.
+type lazySource struct {
+	o      trust.Options
+	client *trust.Client
+}
+
+func (s *lazySource) open() (*trust.Client, error) {
+	if s.client != nil {
+		return s.client, nil
+	}
+	if s.o.Source == "" {
+		return nil, uerr.New(uerr.Config, "look for updates", "", errors.New("no source is configured"),
+			"set update.source in practice.toml to a mirror's address or folder")
+	}
+	c, err := trust.Open(s.o)
+	s.client = c
+	return c, err
+}
+
+func (s *lazySource) Refresh(ctx context.Context) (*trust.Catalog, error) {
+	c, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	return c.Refresh(ctx)
+}
+
+func (s *lazySource) Fetch(ctx context.Context, t release.Target, dst string, task progress.Task) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	return c.Fetch(ctx, t, dst, task)
+}
