@@ -8,18 +8,17 @@ import (
 
 // The layers from the bottom to the top. A package imports only what stands below it, and within its own family.
 const (
-	leafLayer       = iota // mechanisms without knowledge of the product
-	storeLayer             // where bytes go
-	machineLayer           // what runs on a machine
-	wordsLayer             // the words that products share
-	productLayer           // products never import each other
-	testenvLayer           // stands above the products, imported by tests only
-	storyLayer             // the demo's story
-	wiringLayer            // connects products to each other and to configuration
-	mainLayer              // programs
-	unknownLayer    = -1
-	familyOfLeaves  = "leaves"
-	familyOfTestenv = "internal/testenv"
+	leafLayer      = iota // mechanisms without knowledge of the product
+	storeLayer            // where bytes go
+	machineLayer          // what runs on a machine
+	wordsLayer            // the words that products share
+	productLayer          // products never import each other
+	testenvLayer          // stands above the products, imported by tests only
+	storyLayer            // the demo's story
+	wiringLayer           // connects products to each other and to configuration
+	mainLayer             // programs
+	unknownLayer   = -1
+	familyOfLeaves = "leaves"
 )
 
 type place struct {
@@ -66,7 +65,7 @@ var places = []place{
 	{"standby", productLayer, ""},
 	{"support", productLayer, ""},
 
-	{"internal/testenv", testenvLayer, familyOfTestenv},
+	{"internal/testenv", testenvLayer, ""},
 	{"demo", storyLayer, ""},
 
 	{"internal/config", wiringLayer, "wiring"},
@@ -110,7 +109,7 @@ func TestEveryPackageHasAPlace(t *testing.T) {
 
 func TestImportsPointDownwards(t *testing.T) {
 	for _, f := range readSource(t) {
-		if f.test {
+		if f.test || forTests(f.pkg) {
 			continue // tests may reach for any neighbour
 		}
 		from := placeOf(f.pkg)
@@ -126,18 +125,19 @@ func TestImportsPointDownwards(t *testing.T) {
 	}
 }
 
+// forTests tells whether a package only helps tests: internal/testenv, and conformance suites and rigs, whose names end
+// in "test" like the standard library's httptest.
+func forTests(pkg string) bool {
+	return under(pkg, "internal/testenv") || strings.HasSuffix(pkg, "test")
+}
+
 // forbidden says why a package may not import another one, or "".
 func forbidden(fromPkg string, from place, toPkg string, to place) string {
 	switch {
 	case to.layer == mainLayer:
 		return "nothing imports a program"
-	case under(toPkg, "internal/testenv"):
-		if from.family == familyOfTestenv {
-			return ""
-		}
-		return "internal/testenv is for tests only"
-	case strings.HasSuffix(toPkg, "/storetest"):
-		return "a conformance suite is for tests only"
+	case forTests(toPkg):
+		return "it is for tests only"
 	case under(toPkg, "internal/cli") && !under(fromPkg, "cmd"):
 		return "internal/cli is the top of the wiring; only cmd imports it"
 	case under(fromPkg, "internal/daemon") && under(toPkg, "internal/daemon") && fromPkg != toPkg:
