@@ -82,4 +82,3 @@ func setStatus(ctx context.Context, tx *store.Tx, id uuid.UUID, status string) e
 	}
 	return err
 }
-

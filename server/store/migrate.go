@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -58,12 +57,27 @@ func Known() int64 {
 	return newest
 }
 
-const appliedQuery = `SELECT coalesce(max(version_id), 0) FROM sec.schema_version WHERE is_applied`
+const (
+	madeQuery    = `SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sec' AND c.relname = 'schema_version')`
+	appliedQuery = `SELECT coalesce(max(version_id), 0) FROM sec.schema_version WHERE is_applied`
+)
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func applied(ctx context.Context, q querier) (n int64, err error) {
+	var made bool
+	if err := q.QueryRow(ctx, madeQuery).Scan(&made); err != nil || !made {
+		return 0, err
+	}
+	err = q.QueryRow(ctx, appliedQuery).Scan(&n)
+	return n, err
+}
 
 func (s *Store) schema(ctx context.Context) (Schema, error) {
-	v := Schema{Known: Known()}
-	err := s.pool.QueryRow(ctx, appliedQuery).Scan(&v.Applied)
-	return v, ignoreUnmade(err)
+	n, err := applied(ctx, s.pool)
+	return Schema{Known: Known(), Applied: n}, err
 }
 
 // ReadSchema asks the database at connString, which may be empty, for its schema. Error kind: Unreachable.
@@ -73,17 +87,8 @@ func ReadSchema(ctx context.Context, connString string) (Schema, error) {
 	if err != nil {
 		return v, uerr.New(uerr.Unreachable, "connect to the database", "", err, "practicectl db status")
 	}
-	err = c.QueryRow(ctx, appliedQuery).Scan(&v.Applied)
-	return v, errors.Join(ignoreUnmade(err), c.Close(ctx))
-}
-
-// ignoreUnmade: an empty database has neither schema nor table, and says so to whoever has no right on them.
-func ignoreUnmade(err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000" || pg.Code == "42501") {
-		return nil
-	}
-	return err
+	v.Applied, err = applied(ctx, c)
+	return v, errors.Join(err, c.Close(ctx))
 }
 
 // Migrate brings the database at connString (as pm_migrate) up to this binary's schema, each migration in a

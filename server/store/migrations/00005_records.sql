@@ -25,12 +25,13 @@ END $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- fold makes names comparable: lower case, German umlauts written out, accents dropped. server/records folds alike.
+-- fold makes names comparable: lower case, accents dropped, and umlauts like their spelling with e, so that "Müller",
+-- "Mueller" and "Muller" are the same to a search.
 CREATE FUNCTION pm.fold(t text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT lower(translate(replace(replace(replace(replace(replace(replace(replace(t, 'ä', 'ae'), 'ö', 'oe'), 'ü', 'ue'), 'ß', 'ss'), 'Ä', 'ae'), 'Ö', 'oe'), 'Ü', 'ue'),
-    'àáâãåçèéêëìíîïñòóôõøùúûýÿšžčćđłńśźżÀÁÂÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛÝŠŽČĆĐŁŃŚŹŻ',
-    'aaaaaceeeeiiiinooooouuuyyszccdlnszzaaaaaceeeeiiiinooooouuuyszccdlnszz'))
+  SELECT replace(replace(replace(lower(translate(replace(t, 'ß', 'ss'),
+    'äöüÄÖÜàáâãåçèéêëìíîïñòóôõøùúûýÿšžčćđłńśźżÀÁÂÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛÝŠŽČĆĐŁŃŚŹŻ',
+    'aouaouaaaaaceeeeiiiinooooouuuyyszccdlnszzaaaaaceeeeiiiinooooouuuyszccdlnszz')), 'ae', 'a'), 'oe', 'o'), 'ue', 'u')
 $$;
 -- +goose StatementEnd
 

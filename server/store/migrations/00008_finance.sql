@@ -31,7 +31,7 @@ CREATE TABLE pm.charge (                                       -- one line of an
   invoice_id   uuid NOT NULL REFERENCES pm.invoice,
   patient_id   uuid NOT NULL REFERENCES pm.patient,
   session_id   uuid REFERENCES pm.session,
-  reverses     uuid UNIQUE REFERENCES pm.charge,               -- a posted charge is never changed, only reversed
+  reverses     uuid UNIQUE,                                    -- a posted charge is never changed, only reversed, on the same invoice
   performed_on date NOT NULL,
   code         text NOT NULL DEFAULT '',
   description  text NOT NULL,
@@ -46,7 +46,9 @@ CREATE TABLE pm.charge (                                       -- one line of an
   change_seq   bigint NOT NULL DEFAULT 0,
   change_xid   xid8 NOT NULL DEFAULT pg_current_xact_id(),
   CHECK (amount_minor = quantity * unit_minor),
-  CHECK ((unit_minor < 0) <= (reverses IS NOT NULL))
+  CHECK ((unit_minor < 0) <= (reverses IS NOT NULL)),
+  UNIQUE (id, invoice_id),
+  FOREIGN KEY (reverses, invoice_id) REFERENCES pm.charge (id, invoice_id)
 );
 CREATE INDEX charge_invoice ON pm.charge (invoice_id);
 CREATE INDEX charge_session ON pm.charge (session_id) WHERE session_id IS NOT NULL;
@@ -125,8 +127,7 @@ CREATE POLICY charge_select ON pm.charge FOR SELECT TO pm_app
 CREATE POLICY charge_insert ON pm.charge FOR INSERT TO pm_app
   WITH CHECK ((SELECT sec.can('finance.charge', 'add')) AND owner_id = (SELECT sec.uid())
     AND EXISTS (SELECT 1 FROM pm.invoice i WHERE i.id = invoice_id AND i.patient_id = charge.patient_id)
-    AND (session_id IS NULL OR EXISTS (SELECT 1 FROM pm.session s WHERE s.id = session_id AND s.patient_id = charge.patient_id))
-    AND (reverses IS NULL OR EXISTS (SELECT 1 FROM pm.charge c WHERE c.id = charge.reverses AND c.invoice_id = charge.invoice_id)));
+    AND (session_id IS NULL OR EXISTS (SELECT 1 FROM pm.session s WHERE s.id = session_id AND s.patient_id = charge.patient_id)));
 CREATE POLICY payment_select ON pm.payment FOR SELECT TO pm_app
   USING ((SELECT sec.can('finance.payment', 'view')) AND ((SELECT sec.scope('finance.payment')) = 'all'
     OR owner_id = (SELECT sec.uid()) OR EXISTS (SELECT 1 FROM pm.my_patient m WHERE m.id = patient_id)));
