@@ -1,0 +1,65 @@
+// Package ready says whether the server may let users in: /livez while it runs at all, /readyz while every check holds.
+package ready
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"practicectl/server/store"
+)
+
+// Check is one thing that must hold.
+type Check struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// Result is the outcome of a check. Why is for the machine's administrator; it never carries patient data.
+type Result struct {
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	Why  string `json:"why,omitempty"`
+}
+
+// Probe runs the checks over a store.
+type Probe struct{ list []Check }
+
+// New returns the server's own probe.
+func New(st *store.Store) *Probe { return &Probe{list: checks(st)} }
+
+// Run runs every check, each at most 5 s.
+func (p *Probe) Run(ctx context.Context) (results []Result, ok bool) {
+	ok = true
+	for _, c := range p.list {
+		r := Result{Name: c.Name, OK: true}
+		one, cancel := context.WithTimeout(ctx, 5*time.Second)
+		if err := c.Run(one); err != nil {
+			r.OK, r.Why, ok = false, err.Error(), false
+		}
+		cancel()
+		results = append(results, r)
+	}
+	return results, ok
+}
+
+// Register adds the probes to a mux.
+func (p *Probe) Register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]any{"ok": true}) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		results, ok := p.Run(r.Context())
+		status := http.StatusOK
+		if !ok {
+			status = http.StatusServiceUnavailable
+		}
+		answer(w, status, map[string]any{"ok": ok, "checks": results})
+	})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the prober went away: nobody to tell
+}
