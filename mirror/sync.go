@@ -28,6 +28,7 @@ type SyncOptions struct {
 	HTTP     *http.Client
 	Proxy    func(*http.Request) (*url.URL, error)
 	Progress progress.Reporter
+	Plan     bool                            // only say what would be fetched
 	Scrub    bool                            // read every stored file again and fetch the damaged ones
 	Free     func(dir string) (int64, error) // free bytes; nil: ask the system
 	Wait     time.Duration                   // for another sync to end; 0: refuse
@@ -72,7 +73,10 @@ func Sync(ctx context.Context, dir string, o SyncOptions) (SyncReport, error) {
 		return SyncReport{}, err
 	}
 	rep, err := (&syncing{f: f, s: s, o: o}).run(held)
-	err = errors.Join(f.remember(rep, err, o.Now()), lock.Release(), err)
+	if !o.Plan {
+		err = errors.Join(err, f.remember(rep, err, o.Now()))
+	}
+	err = errors.Join(err, lock.Release())
 	if err != nil {
 		return SyncReport{}, err
 	}
@@ -115,6 +119,9 @@ func (y *syncing) run(ctx context.Context) (rep SyncReport, err error) {
 	}
 	wanted := trust.Select(cp.Targets, y.s.Components, y.s.Platforms)
 	missing := y.missing(wanted)
+	if y.o.Plan {
+		return y.report(cp, wanted, missing), nil
+	}
 	if err := y.room(missing); err != nil {
 		return rep, err
 	}
@@ -127,12 +134,16 @@ func (y *syncing) run(ctx context.Context) (rep SyncReport, err error) {
 	if err := y.clean(); err != nil {
 		return rep, uerr.New(uerr.Precond, "clean the mirror in", string(y.f), err, "")
 	}
-	rep = SyncReport{When: y.o.Now().UTC().Truncate(time.Second), Source: y.s.Source, Timestamp: cp.Version, Root: cp.Root, Issued: cp.Issued,
+	return y.report(cp, wanted, missing), nil
+}
+
+func (y *syncing) report(cp *trust.Copy, wanted, missing []release.Target) SyncReport {
+	rep := SyncReport{When: y.o.Now().UTC().Truncate(time.Second), Source: y.s.Source, Timestamp: cp.Version, Root: cp.Root, Issued: cp.Issued,
 		Expires: cp.Expires, Stale: cp.Stale, Latest: map[string]string{}, Expired: cp.Expired, Fetched: len(missing), Bytes: bytesOf(missing), Kept: len(wanted) - len(missing)}
 	for _, ix := range cp.Indexes {
 		rep.Latest[ix.Channel] = ix.Latest
 	}
-	return rep, nil
+	return rep
 }
 
 // roles are the channels to copy; deps comes with any of them.
