@@ -31,7 +31,7 @@ func (s *Store) guard(ctx context.Context) error {
 	}
 	rows, err := s.pool.Query(ctx, `SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND ((n.nspname IN ('pm', 'audit') AND NOT (c.relrowsecurity AND c.relforcerowsecurity))
-   OR (n.nspname = 'sec' AND NOT c.relrowsecurity AND c.relname <> 'schema_version')) ORDER BY 1`)
+   OR (n.nspname = 'sec' AND NOT c.relrowsecurity AND c.relname NOT IN ('schema_version', 'schema_floor'))) ORDER BY 1`)
 	if err != nil {
 		return classify(err)
 	}

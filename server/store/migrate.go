@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -26,12 +27,14 @@ var embedded embed.FS
 type Schema struct {
 	Known   int64 `json:"known"`   // newest migration in this binary
 	Applied int64 `json:"applied"` // newest migration in the database; 0: none
+	Oldest  int64 `json:"oldest"`  // oldest schema that a server must know to run on the database
 }
 
-// Check returns nil when the two agree. Error kind: Precond.
+// Check returns nil when this binary can run on the database: the schema is the one it knows, or a newer one that was
+// declared compatible with it. Error kind: Precond.
 func (s Schema) Check() error {
 	switch {
-	case s.Applied > s.Known:
+	case s.Applied > s.Known && s.Oldest > s.Known:
 		return uerr.New(uerr.Precond, "start the server", "", fmt.Errorf("the database has schema %d, this version knows %d: it belongs to a newer version", s.Applied, s.Known),
 			"practicectl update apply, or practicectl update rollback")
 	case s.Applied < s.Known:
@@ -60,34 +63,35 @@ func Known() int64 {
 const (
 	madeQuery    = `SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sec' AND c.relname = 'schema_version')`
 	appliedQuery = `SELECT coalesce(max(version_id), 0) FROM sec.schema_version WHERE is_applied`
+	oldestQuery  = `SELECT coalesce(max(oldest), 0) FROM sec.schema_floor`
 )
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func applied(ctx context.Context, q querier) (n int64, err error) {
+func readSchema(ctx context.Context, q querier) (Schema, error) {
+	v := Schema{Known: Known()}
 	var made bool
 	if err := q.QueryRow(ctx, madeQuery).Scan(&made); err != nil || !made {
-		return 0, err
+		return v, err
 	}
-	err = q.QueryRow(ctx, appliedQuery).Scan(&n)
-	return n, err
+	if err := q.QueryRow(ctx, appliedQuery).Scan(&v.Applied); err != nil || v.Applied == 0 {
+		return v, err
+	}
+	err := q.QueryRow(ctx, oldestQuery).Scan(&v.Oldest)
+	return v, err
 }
 
-func (s *Store) schema(ctx context.Context) (Schema, error) {
-	n, err := applied(ctx, s.pool)
-	return Schema{Known: Known(), Applied: n}, err
-}
+func (s *Store) schema(ctx context.Context) (Schema, error) { return readSchema(ctx, s.pool) }
 
 // ReadSchema asks the database at connString, which may be empty, for its schema. Error kind: Unreachable.
 func ReadSchema(ctx context.Context, connString string) (Schema, error) {
-	v := Schema{Known: Known()}
 	c, err := pgx.Connect(ctx, connString)
 	if err != nil {
-		return v, uerr.New(uerr.Unreachable, "connect to the database", "", err, "practicectl db status")
+		return Schema{Known: Known()}, uerr.New(uerr.Unreachable, "connect to the database", "", err, "practicectl db status")
 	}
-	v.Applied, err = applied(ctx, c)
+	v, err := readSchema(ctx, c)
 	return v, errors.Join(err, c.Close(ctx))
 }
 
@@ -100,7 +104,7 @@ func Migrate(ctx context.Context, connString string, log *slog.Logger) (Schema, 
 		return before, err
 	}
 	if before.Applied > before.Known {
-		return before, before.Check()
+		return before, before.Check() // a compatible newer schema is as good as migrated
 	}
 	cfg, err := pgx.ParseConfig(connString)
 	if err != nil {
@@ -139,6 +143,41 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) (Schema, error) 
 	if err != nil {
 		return v, uerr.New(uerr.Failed, "migrate the database", "", err, "nothing of the failed migration remains; see the cause and run practice-server migrate again")
 	}
+	if v.Oldest, err = floor(dir); err != nil {
+		return v, err
+	}
+	if _, err := db.ExecContext(ctx, `INSERT INTO sec.schema_floor (oldest) VALUES ($1) ON CONFLICT (single) DO UPDATE SET oldest = greatest(sec.schema_floor.oldest, excluded.oldest)`, v.Oldest); err != nil {
+		return v, err
+	}
 	v.Applied, err = p.GetDBVersion(ctx)
 	return v, err
 }
+
+// floor works out which servers can still run once all migrations of dir are applied.
+func floor(dir fs.FS) (oldest int64, err error) {
+	names, err := fs.Glob(dir, "*.sql") // sorted by number
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return 0, err
+		}
+		digits, _, _ := strings.Cut(name, "_")
+		needs, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("migration %s has no number", name)
+		}
+		if m := compatibleWith.FindSubmatch(text); m != nil {
+			if needs, err = strconv.ParseInt(string(m[1]), 10, 64); err != nil {
+				return 0, err
+			}
+		}
+		oldest = max(oldest, needs)
+	}
+	return oldest, nil
+}
+
+// compatibleWith is the line by which a migration says which older schema's servers run on it unharmed.
+var compatibleWith = regexp.MustCompile(`(?m)^-- compatible-with: (\d+)$`)

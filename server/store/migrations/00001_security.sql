@@ -9,6 +9,11 @@ GRANT USAGE ON SCHEMA sec, pm, audit TO pm_app, pm_migrate;
 GRANT USAGE ON SCHEMA sec TO pm_server;
 GRANT SELECT ON sec.schema_version TO pm_server, pm_app;
 
+-- The oldest schema that a server must know to run on this database. A migration whose file says "-- compatible-with: 9"
+-- leaves servers that know schema 9 running; one that says nothing shuts older servers out.
+CREATE TABLE sec.schema_floor (single boolean PRIMARY KEY DEFAULT true CHECK (single), oldest bigint NOT NULL);
+GRANT SELECT ON sec.schema_floor TO pm_server, pm_app;
+
 CREATE TABLE sec.feature (
   key         text PRIMARY KEY,
   module      text,                                                     -- NULL: no module needed
