@@ -23,8 +23,8 @@ type ReceiveOptions struct {
 	// Until is asked again and again: the log is received up to the position it returns; 0 means not known yet. Nil: the
 	// log is received until ctx ends.
 	Until func() LSN
-	// Durable returns how much the sink has made safe, which lets the server drop the log before it. Nil: everything that
-	// the sink took.
+	// Durable returns how much the sink has made safe, which lets the server drop the log before it. It may be called while
+	// the sink runs. Nil: everything that the sink took.
 	Durable func() LSN
 	// Started is told once that the log is held from Start on: from then on nothing after it can be missed.
 	Started func(ReceiveStart)
@@ -218,12 +218,44 @@ func (r *receiver) pieces(ctx context.Context, data []byte) error {
 		n := min(uint64(len(data)), uint64(r.segment-offset))
 		piece := WALPiece{Timeline: r.timeline, Start: r.next, Segment: WALName(r.timeline, r.next, r.segment), Offset: offset,
 			Data: data[:n], Last: uint64(offset)+n == uint64(r.segment)}
-		if err := r.sink(ctx, piece); err != nil {
+		if err := r.take(ctx, piece); err != nil {
 			return err
 		}
 		data, r.next = data[n:], piece.End()
 	}
 	return nil
+}
+
+// take runs the sink. A sink that waits for a slow line may take longer than wal_sender_timeout, so the server hears from us
+// meanwhile.
+func (r *receiver) take(ctx context.Context, piece WALPiece) error {
+	taken := make(chan struct{})
+	told := make(chan error, 1)
+	first := time.AfterFunc(statusInterval, func() { told <- r.reportUntil(taken) })
+	err := r.sink(ctx, piece)
+	close(taken)
+	if !first.Stop() {
+		if reportErr := <-told; err == nil && reportErr != nil {
+			err = replicationError("receive the log from "+r.next.String(), reportErr)
+		}
+	}
+	return err
+}
+
+// reportUntil reports once a statusInterval until done is closed.
+func (r *receiver) reportUntil(done <-chan struct{}) error {
+	tick := time.NewTicker(statusInterval)
+	defer tick.Stop()
+	for {
+		if err := r.report(); err != nil {
+			return err
+		}
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // report sends a standby status update: what we have and what is safe with us.

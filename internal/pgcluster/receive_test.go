@@ -150,6 +150,26 @@ func TestReceiverStopsForTheSinkTheContextAndTheServer(t *testing.T) {
 	}
 }
 
+func TestASlowSinkKeepsTheStreamAlive(t *testing.T) {
+	c := testenv.PG(t, 15, testenv.Bootstrapped, testenv.Param("wal_sender_timeout", "2s"))
+	dsn := c.ConnString(pgcluster.RoleBackup, "practice")
+	sys, err := pgcluster.IdentifySystem(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	err = pgcluster.ReceiveWAL(t.Context(), dsn, pgcluster.ReceiveOptions{Until: func() pgcluster.LSN { return sys.Flushed }},
+		func(context.Context, pgcluster.WALPiece) error {
+			if calls++; calls == 1 {
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReceiverRefusals(t *testing.T) {
 	for _, major := range testenv.PGMajors {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {

@@ -70,6 +70,9 @@ func (c *Cluster) Start(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return ctx.Err()
+		}
 		if ctx.Err() != nil {
 			return uerr.New(uerr.Unreachable, op, c.Data, ctx.Err(), "it goes on starting; look: practicectl db status")
 		}

@@ -156,7 +156,7 @@ func (s pgSetup) template(ctx context.Context, c *pgcluster.Cluster) (string, er
 	if s.bootstrap {
 		kind = "practice-" + pgcluster.BootstrapVersion()
 	}
-	dir := filepath.Join(ToolsDir(), fmt.Sprintf("pg-template-%s-%d-%s-%d", c.Bin.Version, templateFormat, kind, os.Geteuid()))
+	dir := filepath.Join(templates(), fmt.Sprintf("pg-template-%s-%d-%s-%d", c.Bin.Version, templateFormat, kind, os.Geteuid()))
 	_, lock, err := lockfile.Acquire(ctx, dir+".lock", "make the PostgreSQL template", 3*time.Minute)
 	if err != nil {
 		return "", err
@@ -188,6 +188,17 @@ func (s pgSetup) template(ctx context.Context, c *pgcluster.Cluster) (string, er
 		return "", err
 	}
 	return dir, os.Rename(dir+".new", dir)
+}
+
+// templates is where templates are kept: with the tools, or where another account made that folder, in one of our own.
+func templates() string {
+	if err := os.MkdirAll(ToolsDir(), 0o755); err == nil {
+		if f, err := os.CreateTemp(ToolsDir(), "probe-"); err == nil {
+			_, _ = f.Close(), os.Remove(f.Name()) // a leftover is empty
+			return ToolsDir()
+		}
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("practicectl-cache-%d", os.Geteuid()))
 }
 
 // startForeground runs the server as our child, so that it is reaped whoever kills it.
