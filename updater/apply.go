@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"practicectl/internal/steps"
 	"practicectl/internal/uerr"
@@ -85,9 +84,11 @@ func (u *Updater) current(rep Report) (Report, error) {
 
 // apply runs the transition and says how it ended. Everything that it needs is staged.
 func (u *Updater) apply(ctx context.Context, rep Report, t Transition) (Report, error) {
-	start := time.Now()
 	out, err := u.transact(ctx, t)
-	rep.Outcome, rep.Downtime = out.String(), time.Since(start).Seconds()
+	rep.Outcome = out.String()
+	if u.opened.After(u.closed) {
+		rep.Downtime = u.opened.Sub(u.closed).Seconds()
+	}
 	switch out {
 	case steps.Committed:
 		rep.Version = t.To
@@ -133,8 +134,11 @@ func told(t Transition, out steps.Outcome, err error) error {
 		return uerr.New(uerr.Incomplete, op, t.To, fmt.Errorf("it failed and going back to %s failed too: %w", t.From, err),
 			"remove the cause, then: practicectl update rollback")
 	}
-	return uerr.New(kind, op, t.To, fmt.Errorf("%w; version %s runs again and the data are as they were before", err, t.From),
-		"practicectl update history")
+	hint := "practicectl update history"
+	if kind == uerr.NoSpace {
+		hint = uerr.HintOf(err)
+	}
+	return uerr.New(kind, op, t.To, fmt.Errorf("%w; version %s runs again and the data are as they were before", err, t.From), hint)
 }
 
 // discard deletes the staged files of a version that failed: they would only fill the disk. A version that was merely

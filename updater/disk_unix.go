@@ -3,6 +3,7 @@
 package updater
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -26,4 +27,8 @@ func sameOwner(path string, original fs.FileInfo) error {
 		return nil
 	}
 	return os.Lchown(path, int(st.Uid), int(st.Gid))
+}
+
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

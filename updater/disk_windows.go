@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"errors"
 	"io/fs"
 	"math"
 
@@ -22,3 +23,7 @@ func freeBytes(dir string) (int64, error) {
 
 // sameOwner has nothing to do: a new file inherits the access list of its folder.
 func sameOwner(string, fs.FileInfo) error { return nil }
+
+func isNoSpace(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}

@@ -32,6 +32,7 @@ type Plan struct {
 	Download int64            `json:"download"` // bytes to fetch
 	Disk     int64            `json:"disk"`     // bytes after unpacking
 	CopiesDB bool             `json:"copies_db"`
+	Database int64            `json:"database"` // bytes of the database, when it is copied
 	Skipped  []Skipped        `json:"skipped,omitempty"`
 	// Stale says that the signed metadata have expired within the allowed grace; Expires is when they did or will.
 	Stale   bool      `json:"stale"`
@@ -129,8 +130,16 @@ func (u *Updater) plan(ctx context.Context, cat *trust.Catalog, c release.Choice
 		}
 	}
 	pl.Transition = t
-	pl.CopiesDB = t.needsCopy()
+	u.sizeUp(pl)
 	return pl, nil
+}
+
+// sizeUp says in pl whether the database is copied and how large it is.
+func (u *Updater) sizeUp(pl *Plan) {
+	pl.CopiesDB, pl.Database = pl.Transition.needsCopy(), 0
+	if pl.CopiesDB {
+		pl.Database, _ = treeSize(u.o.PGData) // for people; preflight measures for itself
+	}
 }
 
 // leading returns the component that stands for the product on this machine.

@@ -62,14 +62,18 @@ func (u *Updater) settleSchema(ctx context.Context, s *Staged) error {
 	}
 	t.SchemaFrom, t.SchemaTo = before.Applied, after.Known
 	t.BackwardCompatible = t.BackwardCompatible && before.AcceptsCompatible
-	s.plan.CopiesDB = t.needsCopy()
+	u.sizeUp(&s.plan)
 	return u.roomForCopy(*t)
 }
 
-// roomForCopy asks for space for a copy of the database, unless the file system can share its blocks.
+// roomForCopy refuses a database that cannot be copied, and asks for the space of the copy unless the file system can
+// share its blocks.
 func (u *Updater) roomForCopy(t Transition) error {
 	if !t.needsCopy() {
 		return nil
+	}
+	if err := (wayBack{data: u.o.PGData}).fits(); err != nil {
+		return err
 	}
 	sample := u.o.PGData + ".wayback.sample"
 	shared, err := u.o.Clone(filepath.Join(u.o.PGData, "PG_VERSION"), sample)
@@ -80,7 +84,7 @@ func (u *Updater) roomForCopy(t Transition) error {
 		return nil
 	}
 	size, err := treeSize(u.o.PGData)
-	if err != nil && !errors.Is(err, os.ErrNotExist) { // files come and go in a running cluster
+	if err != nil {
 		return uerr.New(uerr.Precond, "measure", u.o.PGData, err, "practicectl db status")
 	}
 	return u.room(filepath.Dir(u.o.PGData), size*11/10)

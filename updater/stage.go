@@ -27,7 +27,27 @@ func (u *Updater) stage(ctx context.Context, pl *Plan) (*Staged, error) {
 		}
 		u.o.Crash("staged/" + target.Component)
 	}
+	if err := u.complete(pl); err != nil {
+		return nil, err
+	}
 	return &Staged{plan: *pl}, nil
+}
+
+// complete refuses a version that needs a component which is not installed here.
+func (u *Updater) complete(pl *Plan) error {
+	for _, target := range pl.Targets {
+		m, err := archive.ReadManifest(u.slots(target.Component).Path(target.Version))
+		if err != nil {
+			return err
+		}
+		for _, need := range m.Requires {
+			if need != release.Postgres && pl.Transition.Components[need] == "" {
+				return uerr.New(uerr.Precond, "update to", target.Version, fmt.Errorf("its %s needs %s, which is not installed here", m.Name, need),
+					"practicectl component add "+need)
+			}
+		}
+	}
+	return nil
 }
 
 func (u *Updater) stageOne(ctx context.Context, t release.Target) error {

@@ -69,16 +69,16 @@ func (u *Updater) list(t Transition, j *steps.Journal) []steps.Step {
 func (u *Updater) stop(t Transition) steps.Func {
 	return steps.Func{
 		ID: stepStop, Action: "let requests end and stop the server",
-		Do: u.o.Hooks.StopServer,
+		Do: func(ctx context.Context) error {
+			u.closed = time.Now()
+			return u.o.Hooks.StopServer(ctx)
+		},
 		Revert: func(ctx context.Context) error {
 			// The last thing that is undone: the old version is live again with its data.
-			if err := errors.Join(u.o.Hooks.StartDatabase(ctx)); err != nil {
+			if err := u.o.Hooks.StartDatabase(ctx); err != nil {
 				return err
 			}
-			if err := u.o.Hooks.OpenToUsers(ctx); err != nil {
-				return err
-			}
-			return u.ready(ctx, t.From)
+			return u.openToUsers(ctx, t.From)
 		},
 	}
 }
@@ -165,13 +165,19 @@ func (u *Updater) probe(t Transition) steps.Func {
 func (u *Updater) open(t Transition) steps.Func {
 	return steps.Func{
 		ID: stepOpen, Action: "open the new version to users",
-		Do: func(ctx context.Context) error {
-			if err := u.o.Hooks.OpenToUsers(ctx); err != nil {
-				return err
-			}
-			return u.ready(ctx, t.To)
-		},
+		Do: func(ctx context.Context) error { return u.openToUsers(ctx, t.To) },
 	}
+}
+
+func (u *Updater) openToUsers(ctx context.Context, version string) error {
+	if err := u.o.Hooks.OpenToUsers(ctx); err != nil {
+		return err
+	}
+	if err := u.ready(ctx, version); err != nil {
+		return err
+	}
+	u.opened = time.Now()
+	return nil
 }
 
 // tidy drops what only the way back needed and the oldest versions; the version before stays for a rollback.

@@ -89,6 +89,8 @@ type Options struct {
 type Updater struct {
 	o Options
 	p progress.Reporter
+
+	closed, opened time.Time // when this process closed the server to users, and opened it again
 }
 
 // New returns an updater with o's defaults filled in. p may be nil.

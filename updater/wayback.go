@@ -31,7 +31,7 @@ func (w wayBack) discarded() string { return w.data + ".discarded" }
 // make copies the cluster. It is idempotent: a copy from an unfinished earlier run is made again. The cluster must be
 // stopped.
 func (w wayBack) make(ctx context.Context, p progress.Reporter) error {
-	if err := w.fits(); err != nil {
+	if err := errors.Join(w.stopped(), w.fits()); err != nil {
 		return err
 	}
 	if err := w.drop(); err != nil {
@@ -44,16 +44,24 @@ func (w wayBack) make(ctx context.Context, p progress.Reporter) error {
 	task := p.Task("copy the database", progress.Bytes, total)
 	defer task.Done()
 	if err := w.copyTree(ctx, task); err != nil {
+		if isNoSpace(err) {
+			err = uerr.New(uerr.NoSpace, "copy the database", w.data, err, "free space on this disk, then: practicectl update apply")
+		}
 		return errors.Join(err, os.RemoveAll(w.tmpPath()))
 	}
 	return atomicfile.Rename(w.tmpPath(), w.copyPath())
 }
 
-// fits refuses clusters that a copy of the one folder would not hold, and clusters that still run.
-func (w wayBack) fits() error {
+// stopped refuses a cluster that still runs.
+func (w wayBack) stopped() error {
 	if _, err := os.Lstat(filepath.Join(w.data, "postmaster.pid")); err == nil {
 		return uerr.New(uerr.Precond, "copy the database", w.data, errors.New("it is still running (postmaster.pid is there)"), "practicectl db stop")
 	}
+	return nil
+}
+
+// fits refuses clusters that a copy of the one folder would not hold.
+func (w wayBack) fits() error {
 	spaces, err := os.ReadDir(filepath.Join(w.data, "pg_tblspc"))
 	if err != nil {
 		return uerr.New(uerr.Precond, "copy the database", w.data, err, "practicectl db status")
@@ -175,13 +183,19 @@ func (w wayBack) clear() error {
 	return os.RemoveAll(w.discarded())
 }
 
-// treeSize returns the bytes of all files under dir.
+// treeSize returns the bytes of all files under dir. Files that go while it looks, as in a running cluster, do not count.
 func treeSize(dir string) (total int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != dir {
+			return nil
+		}
 		if err != nil || e.IsDir() {
 			return err
 		}
 		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err == nil {
 			total += info.Size()
 		}

@@ -83,7 +83,7 @@ func showPlan(w io.Writer, pl *updater.Plan, now time.Time) {
 	fmt.Fprintf(w, "  download    %s, %s on disk\n", size(pl.Download), size(pl.Disk))
 	switch {
 	case pl.CopiesDB:
-		fmt.Fprintf(w, "  database    schema %d -> %d; the stopped database is copied first as the way back\n", t.SchemaFrom, t.SchemaTo)
+		fmt.Fprintf(w, "  database    schema %d -> %d; the stopped database (%s) is copied first as the way back\n", t.SchemaFrom, t.SchemaTo, size(pl.Database))
 	case t.SchemaTo > t.SchemaFrom:
 		fmt.Fprintf(w, "  database    schema %d -> %d; the version before runs on it too\n", t.SchemaFrom, t.SchemaTo)
 	}
