@@ -115,11 +115,19 @@ func hasLine(conf, key, value string) bool {
 // bootstrap makes roles, database and extensions. Which ones the cluster has is remembered beside the receipts.
 func (j *job) bootstrap() steps.Step {
 	mark := filepath.Join(j.i.o.Layout.Var(), "bootstrap")
-	want := pgcluster.BootstrapVersion() + " " + j.d.Database + "\n"
+	// The mark names the cluster too: another one in the same folder has to be prepared anew.
+	want := func() (string, error) {
+		control, err := pgcluster.ReadControl(j.i.o.Layout.PGData())
+		return fmt.Sprintf("%s %d %s\n", pgcluster.BootstrapVersion(), control.SystemID, j.d.Database), err
+	}
 	return steps.Func{
 		ID: "bootstrap", Action: "make the roles and the database " + j.d.Database,
 		On: func(context.Context) (steps.State, error) {
-			if got, err := os.ReadFile(mark); err == nil && string(got) == want {
+			text, err := want()
+			if err != nil {
+				return steps.Change, nil // there is no cluster yet
+			}
+			if got, err := os.ReadFile(mark); err == nil && string(got) == text {
 				return steps.Satisfied, nil
 			}
 			return steps.Change, nil
@@ -135,10 +143,14 @@ func (j *job) bootstrap() steps.Step {
 			if err := pgcluster.Bootstrap(ctx, c, pgcluster.BootstrapOptions{Database: j.d.Database}); err != nil {
 				return err
 			}
+			text, err := want()
+			if err != nil {
+				return err
+			}
 			if err := j.i.before().save(mark); err != nil {
 				return err
 			}
-			return atomicfile.WriteBytes(mark, 0o640, []byte(want))
+			return atomicfile.WriteBytes(mark, 0o640, []byte(text))
 		},
 		Revert: func(context.Context) error { return j.i.before().restore(mark) },
 	}

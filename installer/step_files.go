@@ -90,7 +90,11 @@ func (j *job) stage(p Package) steps.Step {
 			if live, err := s.Current(); err == nil && live == p.Version {
 				return nil
 			}
-			return s.Remove(p.Version)
+			if err := s.Remove(p.Version); err != nil {
+				return err
+			}
+			_ = os.Remove(s.Dir) // only when it is empty
+			return nil
 		},
 		Proof: func(context.Context) error { return archive.VerifyDir(s.Path(p.Version)) },
 	}

@@ -119,6 +119,7 @@ func (j *job) service(name, action string, define func(context.Context) (svc.Ser
 			}
 			text, err := os.ReadFile(file)
 			if err != nil { // there was none before
+				_ = os.Remove(filepath.Dir(file)) // only when it is empty
 				err = m.Remove(ctx, name)
 				if uerr.KindOf(err) == uerr.Unreachable {
 					return nil // no agent, so nothing of it runs

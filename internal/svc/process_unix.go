@@ -30,3 +30,6 @@ func gone(err error) error {
 	}
 	return err
 }
+
+// newSession cuts the process loose from this one and its terminal.
+func newSession(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }

@@ -24,3 +24,9 @@ func killGroup(pid int) error {
 	}
 	return nil
 }
+
+const detachedProcess = 0x00000008 // DETACHED_PROCESS: no console
+
+func newSession(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP | detachedProcess}
+}
