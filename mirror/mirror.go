@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"practicectl/internal/atomicfile"
@@ -57,6 +58,13 @@ func Init(dir string, s Settings) error {
 		if !slices.Contains(release.Roles(), c) {
 			return uerr.New(uerr.Config, op, dir, fmt.Errorf("there is no channel %q", c), "practicectl mirror init --help")
 		}
+	}
+	if !strings.Contains(s.Source, "://") { // a folder: sync may run from anywhere
+		abs, err := filepath.Abs(s.Source)
+		if err != nil {
+			return uerr.New(uerr.Config, op, dir, err, "")
+		}
+		s.Source = abs
 	}
 	f := folder(dir)
 	if old, err := Load(dir); err == nil {

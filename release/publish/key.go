@@ -78,6 +78,9 @@ func (k *Key) signer() (signature.Signer, error) {
 	return signature.LoadSigner(k.private, crypto.Hash(0))
 }
 
+// Private returns the key itself, for signing other things than releases.
+func (k *Key) Private() ed25519.PrivateKey { return k.private }
+
 // Encode returns the public key as PEM.
 func (p PublicKey) Encode() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(p.Public)
@@ -127,7 +130,10 @@ func (k *Key) Seal(pass secret.Text, work int) ([]byte, error) {
 	if err := pem.Encode(w, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), w.Close()
+	if err := w.Close(); err != nil { // writes the last block
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // OpenKey decrypts a key file. Error kinds: Auth for a wrong passphrase, Integrity for anything that is not a key file.

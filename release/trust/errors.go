@@ -83,7 +83,7 @@ func classify(op, subject string, err error) error {
 	case errors.As(err, &stale), errors.Is(err, &metadata.ErrExpiredMetadata{}):
 		return wrap(uerr.Precond, hintExpired)
 	case errors.Is(err, release.ErrNewerFormat):
-		return wrap(uerr.Precond, "update practicectl first: practicectl update apply practicectl")
+		return wrap(uerr.Precond, "update practicectl first: practicectl update apply")
 	case errors.As(err, &status) && status.code >= 300 && status.code < 400:
 		return wrap(uerr.Unreachable, "give the address it redirects to as the source")
 	case errors.As(err, &status) && (status.code == http.StatusUnauthorized || status.code == http.StatusForbidden):
