@@ -28,6 +28,7 @@ type Schema struct {
 	Known   int64 `json:"known"`   // newest migration in this binary
 	Applied int64 `json:"applied"` // newest migration in the database; 0: none
 	Oldest  int64 `json:"oldest"`  // oldest schema that a server must know to run on the database
+	Floor   int64 `json:"floor"`   // what Oldest will be once this binary has migrated; tells an updater beforehand
 }
 
 // Check returns nil when this binary can run on the database: the schema is the one it knows, or a newer one that was
@@ -60,6 +61,20 @@ func Known() int64 {
 	return newest
 }
 
+// Floor is the oldest schema that a server must know to run on a database that this binary has migrated; 0 when a
+// migration file is damaged.
+func Floor() int64 {
+	dir, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return 0 // cannot be: the folder is embedded
+	}
+	oldest, err := floor(dir)
+	if err != nil {
+		return 0
+	}
+	return oldest
+}
+
 const (
 	madeQuery    = `SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sec' AND c.relname = 'schema_version')`
 	appliedQuery = `SELECT coalesce(max(version_id), 0) FROM sec.schema_version WHERE is_applied`
@@ -71,7 +86,7 @@ type querier interface {
 }
 
 func readSchema(ctx context.Context, q querier) (Schema, error) {
-	v := Schema{Known: Known()}
+	v := Schema{Known: Known(), Floor: Floor()}
 	var made bool
 	if err := q.QueryRow(ctx, madeQuery).Scan(&made); err != nil || !made {
 		return v, err
@@ -89,7 +104,7 @@ func (s *Store) schema(ctx context.Context) (Schema, error) { return readSchema(
 func ReadSchema(ctx context.Context, connString string) (Schema, error) {
 	c, err := pgx.Connect(ctx, connString)
 	if err != nil {
-		return Schema{Known: Known()}, uerr.New(uerr.Unreachable, "connect to the database", "", err, "practicectl db status")
+		return Schema{Known: Known(), Floor: Floor()}, uerr.New(uerr.Unreachable, "connect to the database", "", err, "practicectl db status")
 	}
 	v, err := readSchema(ctx, c)
 	return v, errors.Join(err, c.Close(ctx))
