@@ -67,7 +67,7 @@ func NewMaterial(o InitOptions) (Material, error) {
 	if err != nil {
 		return m, err
 	}
-	m.Pin = repo.Pin{Repository: hex.EncodeToString(id[:]), Owner: repo.PublicKey(m.Owner.Public().(ed25519.PublicKey)), Host: o.Host, Generation: 1}
+	m.Pin = repo.Pin{Repository: hex.EncodeToString(id[:]), Owner: repo.PublicOf(m.Owner), Host: o.Host, Generation: 1}
 	return m, nil
 }
 
@@ -97,7 +97,7 @@ func Init(ctx context.Context, st objstore.Store, m Material, o InitOptions) (re
 	}
 	settings, err := repo.SignSettings(repo.Settings{
 		Format: repo.Format, Repository: m.Pin.Repository, Generation: 1, Created: now, Recipients: o.Recipients, Epoch: m.Index.Epoch,
-		IndexKey: index, Writers: []repo.Writer{{Host: o.Host, Key: repo.PublicKey(m.Signing.Public().(ed25519.PublicKey))}},
+		IndexKey: index, Writers: []repo.Writer{{Host: o.Host, Key: repo.PublicOf(m.Signing)}},
 	}, m.Owner)
 	if err != nil {
 		return repo.Pin{}, err

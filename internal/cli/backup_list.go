@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"practicectl/backup"
+	"practicectl/internal/uerr"
+)
+
+type backupListResult struct {
+	Repository string        `json:"repository"`
+	Store      string        `json:"store"`
+	Recipients []string      `json:"recipients"`
+	Snapshots  []backup.Item `json:"snapshots"`
+}
+
+func (a *app) backupListCmd() *cobra.Command {
+	var s storeFlags
+	return a.leaf(leaf{
+		Use: "list", Short: "List the snapshots",
+		Long: `Lists all snapshots of the repository, the newest last. No key is needed: the signed headers are readable for everyone,
+the content for nobody without an identity. A snapshot whose signature is wrong is shown as such.`,
+		Examples: []string{"practicectl backup list", "practicectl backup list --store /mnt/nas/backup --json"},
+		Args:     cobra.NoArgs,
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Unreachable},
+		Flags:    s.bind,
+		Run: func(ctx context.Context, r *run, _ []string) error {
+			repository, err := r.openForReading(ctx, s, identityFlags{})
+			if err != nil {
+				return err
+			}
+			items, problem := backup.List(ctx, repository)
+			if problem != nil && items == nil {
+				return problem
+			}
+			res := backupListResult{Repository: repository.Root.ID, Store: repository.Store.String(), Recipients: repository.Settings.Recipients, Snapshots: items}
+			if err := r.result(res, func(w io.Writer) { showSnapshots(w, items) }); err != nil {
+				return err
+			}
+			if len(items) == 0 {
+				r.say("There are no snapshots yet. Next: practicectl backup run")
+			}
+			return problem
+		},
+	})
+}
+
+func showSnapshots(w io.Writer, items []backup.Item) {
+	rows := [][]string{{"SNAPSHOT", "TAKEN", "HOST", "SIZE", "ADDED", "DATABASE", ""}}
+	for _, i := range items {
+		if i.Snapshot == nil {
+			rows = append(rows, []string{i.Key, "", "", "", "", "", "NOT TRUSTWORTHY: " + i.Problem})
+			continue
+		}
+		h := i.Snapshot
+		row := []string{h.ID[:12], h.Created.Format(time.RFC3339), h.Host, size(h.Bytes), size(h.Added), "none", ""}
+		if h.Database != nil {
+			row[5] = "PostgreSQL " + h.Database.Version
+		}
+		if n := len(h.Damaged); n > 0 {
+			row[6] = fmt.Sprintf("%d DAMAGED PAGES", n)
+		}
+		rows = append(rows, row)
+	}
+	table(w, rows)
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"practicectl/backup"
+	"practicectl/internal/uerr"
+)
+
+// backupRunExits are the exit codes of a run.
+var backupRunExits = []uerr.Kind{uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Fenced, uerr.CorruptPage, uerr.WALGap}
+
+func (a *app) backupRunCmd() *cobra.Command {
+	return a.leaf(leaf{
+		Use: "run", Short: "Take a snapshot now",
+		Long: `Takes a snapshot of the database, the configuration and the extra paths of [backup], while the practice goes on working.
+Only what is not in the repository yet is uploaded. Every snapshot is a full restore point.
+
+A run that is interrupted leaves nothing to clean up: the next one uses what is stored already.`,
+		Examples: []string{"practicectl backup run", "practicectl backup run --cron"},
+		Args:     cobra.NoArgs,
+		Exits:    backupRunExits,
+		Run:      func(ctx context.Context, r *run, _ []string) error { return r.backupRun(ctx) },
+	})
+}
+
+func (r *run) backupRun(ctx context.Context) error {
+	ctx, release, err := r.lock(ctx, "backup", "backup run")
+	if err != nil {
+		return err
+	}
+	defer release()
+	repository, c, err := r.openForWriting(ctx)
+	if err != nil {
+		return err
+	}
+	src, err := r.backupSource(c)
+	if err != nil {
+		return err
+	}
+	if r.dryRun() {
+		plan := map[string]any{"dry_run": true, "store": repository.Store.String(), "host": repository.Keys.Pin.Host, "database": src.Database.Data, "paths": src.Paths}
+		return r.result(plan, func(w io.Writer) {
+			fmt.Fprintf(w, "would save %s and %v\nto %s as %s\n", src.Database.Data, src.Paths, repository.Store, repository.Keys.Pin.Host)
+		})
+	}
+	l, err := r.layout()
+	if err != nil {
+		return err
+	}
+	rep, err := backup.Run(ctx, repository, src, backup.RunOptions{Cache: l.BackupCache(), Recipients: c.Backup.Recipients, Now: r.now}, r.progress)
+	if rep.Key == "" {
+		return err
+	}
+	// A snapshot of a damaged database is stored and shown, and the damage is the error.
+	if shown := r.showBackupRun(rep); shown != nil {
+		return shown
+	}
+	return err
+}
+
+func (r *run) showBackupRun(rep backup.Report) error {
+	return r.result(rep, func(w io.Writer) {
+		rows := [][]string{{"snapshot", rep.Snapshot.ID[:12]}, {"saved", fmt.Sprintf("%s in %d files", size(rep.Snapshot.Bytes), rep.Snapshot.Files)},
+			{"uploaded", size(rep.Uploaded)}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}}
+		if db := rep.Snapshot.Database; db != nil {
+			rows = append(rows, []string{"database", "PostgreSQL " + db.Version + ", consistent at " + db.Stop})
+		}
+		table(w, rows)
+	})
+}

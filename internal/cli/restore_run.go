@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"practicectl/backup"
+	"practicectl/internal/uerr"
+)
+
+func (a *app) restoreRunCmd() *cobra.Command {
+	var o restoreOptions
+	var p proofOptions
+	return a.leaf(leaf{
+		Use: "run SNAPSHOT", Short: "Restore a snapshot into a new folder",
+		Long: `Lays a snapshot down beside the target, proves it, and puts it in place; nothing that exists is overwritten. The target
+then holds pg (the database's data folder), files (configuration and extra paths) and tablespaces.
+
+Every page is compared with the snapshot's signature. When a PostgreSQL of the right version is found, the copy is also
+started once, recovers to the end of the backup, and has its indexes checked, before it is put in place.
+
+It works on a bare machine: name the store with --store.`,
+		Examples: []string{
+			"practicectl restore run latest --identity /media/usb/owner.key --target /srv/restored",
+			"practicectl restore run latest --identity owner.key --target ./copy --store s3://clinic/main --endpoint https://s3.example.org --credentials-file s3.toml",
+		},
+		Args:  cobra.ExactArgs(1),
+		Exits: restoreExits,
+		Flags: func(f *pflag.FlagSet) {
+			o.bind(f)
+			f.StringVar(&p.mode, "prove", "auto", "start the copy before it is put in place: auto, always or never")
+			f.StringVar(&p.bin, "postgres-bin", "", "folder of the PostgreSQL programs to prove it with")
+			f.StringVar(&p.owner, "owner", "", "account that the files are given to and that PostgreSQL runs as; only as root")
+		},
+		Enums: map[string][]string{"prove": {"auto", "always", "never"}},
+		Run: func(ctx context.Context, r *run, args []string) error {
+			plan, err := r.planRestore(ctx, o, args[0])
+			if err != nil {
+				return err
+			}
+			if r.dryRun() {
+				return r.showRestorePlan(plan)
+			}
+			opts, err := r.proof(ctx, plan, p)
+			if err != nil {
+				return err
+			}
+			rep, err := backup.Restore(ctx, plan, opts, r.progress)
+			if err != nil {
+				return err
+			}
+			return r.showRestore(rep)
+		},
+	})
+}
+
+func (r *run) showRestore(rep backup.RestoreReport) error {
+	err := r.result(rep, func(w io.Writer) {
+		proved := "every page against the signature"
+		if rep.Proved {
+			proved += ", and the database by starting it"
+		}
+		table(w, [][]string{{"restored", rep.Target}, {"snapshot", rep.Snapshot.ID[:12]}, {"written", fmt.Sprintf("%s in %d files", size(rep.Bytes), rep.Files)},
+			{"proved", proved}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}})
+	})
+	if err == nil && rep.Snapshot.Database != nil && !rep.Proved {
+		r.say("The database was not started to prove it: no PostgreSQL %d was found, or it may not run as this account. See --prove.", rep.Snapshot.Database.Major)
+	}
+	if err == nil && len(rep.Snapshot.Damaged) > 0 {
+		return uerr.New(uerr.Incomplete, "restored, but", fmt.Sprintf("%d pages", len(rep.Snapshot.Damaged)), fmt.Errorf("were damaged already when the snapshot was taken"), "look which: practicectl backup show "+rep.Snapshot.ID[:12])
+	}
+	return err
+}
