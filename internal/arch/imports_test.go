@@ -47,12 +47,12 @@ var places = []place{
 	{"internal/pgcluster", machineLayer, ""},
 	{"internal/svc", machineLayer, ""},
 	{"internal/slots", machineLayer, ""},
-	{"internal/modpack", machineLayer, ""},
 	{"internal/s3gateway", machineLayer, ""},
 
 	{"release", wordsLayer, "release"},
 	{"internal/api", wordsLayer, ""},
 	{"modules", wordsLayer, ""},
+	{"internal/modpack", packLayer, ""},
 
 	{"backup", productLayer, ""},
 	{"updater", productLayer, ""},
