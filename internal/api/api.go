@@ -21,6 +21,12 @@ type SignIn struct {
 	Login    string `json:"login"`
 	Password string `json:"password"`
 	Device   string `json:"device,omitempty"` // shown in the person's list of sign-ins
+	Bearer   bool   `json:"bearer,omitempty"` // true: the answer carries the token; false: a browser gets a cookie
+}
+
+// SignedIn is the answer to SignIn.
+type SignedIn struct {
+	Token string `json:"token,omitempty"` // for "Authorization: Bearer …"
 }
 
 // Activate sets the password of an account with its one-time code.
@@ -34,6 +40,11 @@ type Activate struct {
 type ChangePassword struct {
 	Old string `json:"old"`
 	New string `json:"new"`
+}
+
+// VersionOnly names the version that a change is based on.
+type VersionOnly struct {
+	Version int64 `json:"version"`
 }
 
 // Me says who is signed in and what they may do.

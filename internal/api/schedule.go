@@ -34,6 +34,25 @@ type Booking struct {
 	Remark         string     `json:"remark,omitempty"`
 }
 
+// Rebooking changes an appointment; what is left out stays.
+type Rebooking struct {
+	Version        int64      `json:"version"`
+	PractitionerID *uuid.UUID `json:"practitioner_id,omitempty"`
+	RoomID         *uuid.UUID `json:"room_id,omitempty"`
+	NoRoom         bool       `json:"no_room,omitempty"`
+	Start          *time.Time `json:"start,omitempty"`
+	End            *time.Time `json:"end,omitempty"`
+	Kind           *string    `json:"kind,omitempty"`
+	Remark         *string    `json:"remark,omitempty"`
+	Status         *string    `json:"status,omitempty"`
+}
+
+// Places is where treatment happens.
+type Places struct {
+	Facilities []Facility `json:"facilities"`
+	Rooms      []Room     `json:"rooms"`
+}
+
 // Room is a place that one appointment at a time can use.
 type Room struct {
 	ID         uuid.UUID `json:"id"`
