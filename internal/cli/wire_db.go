@@ -52,7 +52,7 @@ func databaseService(ctx context.Context, l paths.Layout) (svc.Manager, error) {
 	switch uerr.KindOf(err) {
 	case uerr.NotFound, uerr.Unreachable:
 		if err != nil {
-			return nil, nil //nolint:nilnil // nobody manages it
+			return nil, nil // nobody manages it
 		}
 	}
 	return m, err

@@ -28,7 +28,7 @@ const (
 	ControlInProduction
 )
 
-var stateNames = [...]string{"starting up", "shut down", "shut down in recovery", "shutting down", "in crash recovery", "in archive recovery", "in production"} //nolint:gochecknoglobals // constant
+var stateNames = [...]string{"starting up", "shut down", "shut down in recovery", "shutting down", "in crash recovery", "in archive recovery", "in production"}
 
 func (s ControlState) String() string {
 	if int(s) < len(stateNames) {

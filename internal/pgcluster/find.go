@@ -25,7 +25,7 @@ const (
 )
 
 // systemDirs is where packages put PostgreSQL.
-var systemDirs = []string{ //nolint:gochecknoglobals // constant
+var systemDirs = []string{
 	"/usr/lib/postgresql/*/bin", // Debian, Ubuntu
 	"/usr/pgsql-*/bin",          // Red Hat, SUSE
 	"/Library/PostgreSQL/*/bin", // macOS installer

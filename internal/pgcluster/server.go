@@ -110,7 +110,7 @@ func (c *Cluster) removeStalePID() error {
 func (c *Cluster) CheckPort(ctx context.Context) error {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", c.Socket())
 	if err != nil {
-		return nil //nolint:nilerr // nobody answers: free
+		return nil // nobody answers: free
 	}
 	_ = conn.Close() // only tried
 	return uerr.New(uerr.Precond, "use port", strconv.Itoa(c.Port), fmt.Errorf("another server answers on %s", c.Socket()),

@@ -114,6 +114,9 @@ func ident(owner string, users []UserMap) (string, error) {
 
 // conf renders conf.d/10-practicectl.conf.
 func (c *Cluster) conf(ctx context.Context, s Settings) (string, error) {
+	if s.Memory == 0 {
+		s.Memory = machineMemory()
+	}
 	groups := []group{
 		{"How it is reached: the unix socket, no TCP.", [][2]string{
 			{"listen_addresses", ""},

@@ -10,5 +10,5 @@ func diskSize(path string) uint64 {
 	if unix.Statfs(path, &st) != nil {
 		return 0
 	}
-	return st.Blocks * uint64(st.Bsize) //nolint:gosec // block sizes are positive
+	return st.Blocks * uint64(st.Bsize) // block sizes are positive
 }
