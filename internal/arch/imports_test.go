@@ -12,6 +12,7 @@ const (
 	storeLayer            // where bytes go
 	machineLayer          // what runs on a machine
 	wordsLayer            // the words that products share
+	packLayer             // reads what is written in those words, for several products
 	productLayer          // products never import each other
 	testenvLayer          // stands above the products, imported by tests only
 	storyLayer            // the demo's story
