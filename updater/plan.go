@@ -101,7 +101,7 @@ func (u *Updater) plan(ctx context.Context, cat *trust.Catalog, c release.Choice
 	if t.hasServer() {
 		// A stopped database answers later, when it must. Until then the plan shows what the release says.
 		if s, err := u.o.Hooks.Schema(ctx, live[release.Server]); err == nil {
-			t.SchemaFrom, t.BackwardCompatible = s.Applied, t.BackwardCompatible && s.AcceptsCompatible
+			t.SchemaFrom = s.Applied
 		}
 	}
 	if c.Downgrade {

@@ -107,7 +107,9 @@ INSERT INTO note SELECT i, 'author ' || i, 'alte Notiz Nr. ' || i || repeat(' Ü
 // TestO12_RealDatabaseIsAsBeforeRowByRow goes through a destructive migration whose version then fails its probe, and
 // through kills at the points where the data change hands.
 func TestO12_RealDatabaseIsAsBeforeRowByRow(t *testing.T) {
-	for _, major := range testenv.PGMajors {
+	// The whole choice on the newest version, the worst point on the others.
+	killAt := [][]string{{stepWayBack + "/doing", stepMigrate + "/doing", stepMigrate + "/applied"}, {stepMigrate + "/applied"}}
+	for i, major := range testenv.PGMajors {
 		t.Run(fmt.Sprint("PostgreSQL ", major), func(t *testing.T) {
 			r, db := newPGRig(t, major)
 			before, err := db.rows()
@@ -131,7 +133,7 @@ func TestO12_RealDatabaseIsAsBeforeRowByRow(t *testing.T) {
 			}
 			same("after the failed probe")
 			r.install(t, "1.1.0", 2, false)
-			for _, point := range []string{stepWayBack + "/doing", stepMigrate + "/doing", stepMigrate + "/applied", stepProbe + "/applied"} {
+			for _, point := range killAt[min(i, 1)] {
 				victim{Dir: r.Dir, Point: point, Do: "update", T: r.transition("1.0.0", "1.1.0"), PG: &pgHandle{*db.c}}.kill(t)
 				if _, err := r.updater(nil).Recover(t.Context()); err != nil {
 					t.Fatalf("%s: %v", point, err)

@@ -61,7 +61,8 @@ func (u *Updater) settleSchema(ctx context.Context, s *Staged) error {
 			"practicectl update check")
 	}
 	t.SchemaFrom, t.SchemaTo = before.Applied, after.Known
-	t.BackwardCompatible = t.BackwardCompatible && before.AcceptsCompatible
+	// The release promises it and the program agrees: only then may the data stay behind when the version goes back.
+	t.BackwardCompatible = t.BackwardCompatible && after.Floor > 0 && after.Floor <= before.Known
 	u.sizeUp(&s.plan)
 	return u.roomForCopy(*t)
 }

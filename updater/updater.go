@@ -55,8 +55,8 @@ type Hooks struct {
 type Schema struct {
 	Known   int `json:"known"`   // the newest schema of this version; its migrations lead there
 	Applied int `json:"applied"` // the schema of the database now
-	// AcceptsCompatible says that this version also runs on a newer schema if that was marked backward compatible.
-	AcceptsCompatible bool `json:"accepts_compatible"`
+	// Floor is the oldest schema that a server must know to run on a database which this version has migrated; 0: unknown.
+	Floor int `json:"floor"`
 }
 
 // Options says what is updated, from where and how.
