@@ -141,7 +141,7 @@ func forbidden(fromPkg string, from place, toPkg string, to place) string {
 		return "it is for tests only"
 	case under(toPkg, "internal/cli") && !under(fromPkg, "cmd"):
 		return "internal/cli is the top of the wiring; only cmd imports it"
-	case under(fromPkg, "internal/daemon") && under(toPkg, "internal/daemon") && fromPkg != toPkg:
+	case under(fromPkg, "internal/daemon") && under(toPkg, "internal/daemon") && fromPkg != toPkg && toPkg != "internal/daemon/cmdline":
 		return "each program has its own wiring"
 	case under(fromPkg, "cmd") && to.layer != wiringLayer && to.layer != leafLayer:
 		return "a main only calls its wiring"

@@ -16,7 +16,7 @@ var homes = map[string][]string{
 	"github.com/spf13/pflag":                            {"internal/cli"},
 	"github.com/schollz/progressbar/v3":                 {"internal/cli"},
 	"github.com/minio/minio-go/v7":                      {"internal/objstore/s3", "internal/s3gateway", "internal/testenv"},
-	"filippo.io/age":                                    {"internal/sealed", "backup", "release/publish"},
+	"filippo.io/age":                                    {"internal/sealed", "backup", "release/publish", "internal/cli"},
 	"github.com/inconshreveable/go-update":              {"updater"},
 	"github.com/theupdateframework/go-tuf/v2":           {"release/trust", "release/publish"},
 	"github.com/sigstore/sigstore":                      {"release/trust", "release/publish"},
