@@ -94,10 +94,10 @@ func classify(op, subject string, err error) error {
 		return wrap(uerr.Unreachable, hintRetry)
 	case errors.As(err, &long), errors.Is(err, &metadata.ErrRepository{}):
 		return wrap(uerr.Integrity, hintTamper)
+	case errors.As(err, &onDisk), errors.As(err, &link): // before net.Error, which every errno is
+		return wrap(uerr.Precond, "check that folder and its permissions")
 	case errors.Is(err, errStalled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &dial), errors.As(err, &netErr), isCut(err):
 		return wrap(uerr.Unreachable, hintRetry)
-	case errors.As(err, &onDisk), errors.As(err, &link):
-		return wrap(uerr.Precond, "check that folder and its permissions")
 	}
 	// What is left are files that cannot be understood at all: a log-in page of a proxy, or tampering.
 	return wrap(uerr.Integrity, hintTamper)

@@ -178,7 +178,8 @@ func (d *download) transfer(ctx context.Context, f *os.File, h hash.Hash, have i
 		}
 		switch {
 		case errors.Is(readErr, io.EOF) && have < d.t.Length:
-			return fmt.Errorf("%w: the source ended after %d of %d bytes", io.ErrUnexpectedEOF, have, d.t.Length)
+			// A connection that breaks is another error: here the source says that this is all.
+			return &metadata.ErrLengthOrHashMismatch{Msg: fmt.Sprintf("the source has only %d of the signed %d bytes", have, d.t.Length)}
 		case errors.Is(readErr, io.EOF):
 			return nil
 		case readErr != nil:

@@ -78,19 +78,9 @@ type verifiedRole struct {
 func (c *Client) verify(ctx context.Context, q ask) (*verified, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	rootData, root, err := c.newestRoot()
-	if err != nil {
-		return nil, err
-	}
-	k, err := c.loadClock(root)
-	if err != nil {
-		return nil, err
-	}
-	ref := c.reference(k)
-	f := &fetcher{ctx: ctx, src: c.src, seen: map[string][]byte{}}
-	v, err := c.consistent(f, rootData, ref, q)
-	if keep := c.keepRoots(rootData, f.seen); keep != nil {
-		return nil, keep
+	v, k, err := c.attempt(ctx, q)
+	for i := 0; i < 4 && errors.Is(err, errNewRoot); i++ {
+		v, k, err = c.attempt(ctx, q)
 	}
 	if err != nil {
 		return nil, err
@@ -98,11 +88,8 @@ func (c *Client) verify(ctx context.Context, q ask) (*verified, error) {
 	if v.issued, err = issuedAt(v.set.Timestamp, v.set.Root); err != nil {
 		return nil, err
 	}
-	if k, err = c.loadClock(v.set.Root); err != nil { // again: the root may be a new one
-		return nil, err
-	}
-	if suspected(ref, v.issued) {
-		return nil, &clockError{now: ref, issued: v.issued}
+	if suspected(v.ref, v.issued) {
+		return nil, &clockError{now: v.ref, issued: v.issued}
 	}
 	if v.issued.After(v.ref) { // the clock is behind: what is signed has certainly passed
 		v.ref = v.issued
@@ -116,6 +103,37 @@ func (c *Client) verify(ctx context.Context, q ask) (*verified, error) {
 		}
 	}
 	return v, c.keepClock(k, v.issued)
+}
+
+// errNewRoot asks for another attempt: a new root has replaced the timestamp keys, and with them what is remembered
+// of the clock.
+var errNewRoot = errors.New("new root")
+
+// attempt verifies from the newest known root at the time that is known to have come. Roots it meets are kept even
+// when it fails.
+func (c *Client) attempt(ctx context.Context, q ask) (*verified, clock, error) {
+	rootData, root, err := c.newestRoot()
+	if err != nil {
+		return nil, clock{}, err
+	}
+	k, err := c.loadClock(root)
+	if err != nil {
+		return nil, clock{}, err
+	}
+	ref := c.reference(k)
+	f := &fetcher{ctx: ctx, src: c.src, seen: map[string][]byte{}}
+	v, failed := c.consistent(f, rootData, ref, q)
+	if err := c.keepRoots(rootData, f.seen); err != nil {
+		return nil, clock{}, err
+	}
+	_, now, err := c.newestRoot()
+	if err != nil {
+		return nil, clock{}, err
+	}
+	if !slices.Equal(timestampKeys(now), k.Keys) {
+		return nil, clock{}, errNewRoot
+	}
+	return v, k, failed
 }
 
 // consistent lets go-tuf verify the top-level roles and the named ones, all against one reference time. Where the mode
