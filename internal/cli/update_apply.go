@@ -57,6 +57,11 @@ With --cron, versions that failed here before and major versions wait until some
 			if err != nil {
 				return err
 			}
+			if rep.Plan != nil {
+				if err := r.warnOthers(); err != nil {
+					return err
+				}
+			}
 			return r.result(rep, func(w io.Writer) { reportTold(w, rep) })
 		},
 	})

@@ -49,11 +49,43 @@ func (r *run) newUpdater() (*updater.Updater, error) {
 	s := &services{l: l, cfg: cfg, manager: svc.Open(l), now: r.now}
 	return updater.New(updater.Options{
 		Source: &lazySource{o: trust.Options{Source: cfg.Update.Source, Dir: l.Trust(), Channel: cfg.Update.Channel, Mode: cfg.Update.Mode,
-			Now: r.now, UserAgent: Program + "/" + buildinfo.Version()}},
+			Now: r.now, Proxy: proxyFrom(r.app.Getenv), UserAgent: Program + "/" + buildinfo.Version()}},
 		Hooks: s.hooks(), Opt: l.Opt(), Journal: filepath.Join(l.Journals(), "update.jsonl"), Notices: filepath.Join(l.Var(), "notices.json"),
 		Lock: filepath.Join(l.Opt(), ".update.lock"), Downloads: l.Downloads(), PGData: l.PGData(), HostID: id,
 		Keep: max(1, cfg.Update.Keep-1), ProbeSettle: probeSettle, LockWait: r.global.lockTimeout, Now: r.now,
 	}, r.progress), nil
+}
+
+// otherInstances lists the instances of this machine that use the same programs and have a database of their own.
+func otherInstances(l paths.Layout) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(l.Etc()))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		other, err := paths.New(l.Prefix, e.Name())
+		if err != nil || e.Name() == l.Instance {
+			continue // not an instance
+		}
+		if _, err := os.Stat(filepath.Join(other.PGData(), "PG_VERSION")); err == nil {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// warnOthers says what the switch of the programs means for the other instances of this machine.
+func (r *run) warnOthers() error {
+	l, err := r.layout()
+	if err != nil {
+		return err
+	}
+	others, err := otherInstances(l)
+	for _, name := range others {
+		r.progress.Warn("instance %s uses the same programs: before its server starts again, run practice-server migrate --instance %s", name, name)
+	}
+	return err
 }
 
 // services is what the updater may do with the services of an instance.
