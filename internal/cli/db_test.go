@@ -77,14 +77,20 @@ func newUnprivileged(t *testing.T) unprivileged {
 	return u
 }
 
-func (u unprivileged) run(args ...string) (code int, stdout, stderr string) {
-	u.t.Helper()
-	cmd := exec.Command(u.program, append([]string{"-test.run=^TestProgram$", "--"}, append(args, "--prefix", u.prefix)...)...)
+// command prepares a run of practicectl and returns what it will write to.
+func (u unprivileged) command(args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	cmd = exec.Command(u.program, append([]string{"-test.run=^TestProgram$", "--"}, append(args, "--prefix", u.prefix)...)...)
 	cmd.Env = []string{"PRACTICE_TEST_PROGRAM=1", "PATH=/usr/bin:/bin", "HOME=/nonexistent"}
 	cmd.Dir = "/"
 	u.account.Credential(cmd)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return cmd, stdout, stderr
+}
+
+func (u unprivileged) run(args ...string) (code int, stdout, stderr string) {
+	u.t.Helper()
+	cmd, out, errs := u.command(args...)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -158,6 +164,29 @@ func TestO1_DatabaseIsMadeStartedShownAndStopped(t *testing.T) {
 				t.Errorf("after the change of port: %+v", s)
 			}
 		})
+	}
+}
+
+func TestDatabaseInitKilledAnywhereIsFinishedByTheNextRun(t *testing.T) {
+	u := newUnprivileged(t)
+	dir := bin(t, 15)
+	for _, after := range []time.Duration{20, 150, 400, 700, 900} {
+		if err := os.RemoveAll(filepath.Join(u.prefix, "var", "lib")); err != nil {
+			t.Fatal(err)
+		}
+		cmd, _, _ := u.command("db", "init", "--bin", dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after * time.Millisecond)
+		_ = cmd.Process.Kill() // it may have finished
+		_ = cmd.Wait()
+		u.want(0, "db start", "db", "init", "--bin", dir)
+		u.want(0, "is running", "db", "start")
+		if s := u.status(); s.DatabaseBytes == 0 || s.Term != 1 {
+			t.Errorf("killed after %d ms: %+v", after, s)
+		}
+		u.want(0, "is stopped", "db", "stop")
 	}
 }
 

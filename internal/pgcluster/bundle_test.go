@@ -74,6 +74,21 @@ func TestO1_BundleRunsFromAnyPath(t *testing.T) {
 	}
 }
 
+func TestWithoutNPMTheInstalledPostgreSQLIsTaken(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	b, err := pgcluster.FindForDevelopment(t.Context(), pgcluster.DevelopmentOptions{Cache: t.TempDir()})
+	if err != nil || b.Major < pgcluster.MinMajor {
+		t.Errorf("%+v, %v", b, err)
+	}
+	if b.Major == pgcluster.BundleMajor {
+		return // this machine has the bundle's major installed
+	}
+	_, err = pgcluster.FindForDevelopment(t.Context(), pgcluster.DevelopmentOptions{Cache: t.TempDir(), Major: pgcluster.BundleMajor})
+	if uerr.KindOf(err) != uerr.Precond || !strings.Contains(err.Error(), "npm is not installed") || !strings.Contains(uerr.HintOf(err), pgcluster.AptLine) {
+		t.Errorf("got %v, hint %q", err, uerr.HintOf(err))
+	}
+}
+
 func TestTamperedBundleIsRefused(t *testing.T) {
 	raw, err := os.ReadFile(tarball(t))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 
@@ -35,7 +36,10 @@ func (c *Cluster) run(ctx context.Context, op, tool string, args ...string) (str
 	var out bytes.Buffer
 	cmd := c.command(ctx, tool, args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	dieWithCaller(cmd)
+	runtime.LockOSThread() // Linux means the thread when it says parent
 	err := cmd.Run()
+	runtime.UnlockOSThread()
 	if err == nil {
 		return out.String(), nil
 	}

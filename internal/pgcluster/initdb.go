@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"practicectl/internal/atomicfile"
 	"practicectl/internal/diskspace"
@@ -36,7 +37,7 @@ func (c *Cluster) Init(ctx context.Context, o InitOptions) error {
 		return c.pathError(op, err)
 	}
 	tmp := c.Data + ".unverified"
-	if err := os.RemoveAll(tmp); err != nil {
+	if err := removeLeftover(tmp); err != nil {
 		return c.pathError(op, err)
 	}
 	if err := c.initdb(ctx, op, tmp, o.UnsafeNoSync); err != nil {
@@ -57,6 +58,18 @@ func (c *Cluster) Init(ctx context.Context, o InitOptions) error {
 		return c.pathError(op, err)
 	}
 	return nil
+}
+
+// removeLeftover removes what a killed run left behind; for a moment its last process may still write there.
+func removeLeftover(dir string) error {
+	var err error
+	for range 40 {
+		if err = os.RemoveAll(dir); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 func (c *Cluster) checkPlace(op string) error {
