@@ -4,66 +4,49 @@ package demo
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 
 	"practicectl/internal/uerr"
 )
 
-// account is who the clinic's side of the demo runs as: the caller, or nobody when the caller is root, because neither
-// PostgreSQL nor the demo needs root.
+// isRoot reports whether the demo must hand over to an ordinary account: neither PostgreSQL nor the demo needs root.
+func isRoot() bool { return os.Geteuid() == 0 }
+
+// account is an ordinary account that root hands over to.
 type account struct {
 	name     string
 	uid, gid int
-	drop     bool
 }
 
-func findAccount() (account, error) {
-	if os.Geteuid() != 0 {
-		u, err := user.Current()
-		if err != nil {
-			return account{}, uerr.New(uerr.Precond, "find the name of the account", "", err, "PostgreSQL needs an account with a name: add the user to /etc/passwd")
-		}
-		return account{name: u.Username, uid: os.Geteuid(), gid: os.Getegid()}, nil
-	}
+// nobody finds the account of that name.
+func nobody() (account, error) {
 	u, err := user.Lookup("nobody")
 	if err != nil {
 		return account{}, uerr.New(uerr.Precond, "find the account nobody", "", err, "run the demo as an ordinary user")
 	}
 	uid, errU := strconv.Atoi(u.Uid)
 	gid, errG := strconv.Atoi(u.Gid)
-	if err := errors.Join(errU, errG); err != nil {
-		return account{}, err
-	}
-	return account{name: u.Username, uid: uid, gid: gid, drop: true}, nil
+	return account{name: u.Username, uid: uid, gid: gid}, errors.Join(errU, errG)
 }
 
-// apply makes cmd run as the account, in a session of its own when it is to outlive the demo.
-func (a account) apply(cmd *exec.Cmd, detached bool) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: detached}
-	if a.drop {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
-	}
+// apply makes cmd run as the account.
+func (a account) apply(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}}
 }
 
-// give hands everything below path to the account.
-func (a account) give(path string) error {
-	if !a.drop {
-		return nil
-	}
-	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(p, a.uid, a.gid)
-	})
-}
+// give hands a file or folder to the account.
+func (a account) give(path string) error { return os.Lchown(path, a.uid, a.gid) }
+
+// outlive puts cmd into a session of its own, so that it goes on when the demo ends.
+func outlive(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
 func interrupt(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
 
-func running(pid int) bool { return syscall.Kill(pid, 0) == nil }
+func running(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ var programs = []string{"practicectl", "practice-server", "practice-client", "pr
 // `go build -overlay`, so that neither the product's tree nor its binaries know of the demo.
 type edition struct {
 	version   string
+	notes     string
 	migration string // SQL of an extra migration, or ""
 	broken    bool   // the readiness check fails for ever
 }
@@ -39,10 +41,13 @@ ALTER TABLE pm.patient DROP COLUMN preferred_name;
 
 // editions are the three releases of the story.
 var editions = []edition{
-	{version: "1.0.0"},
-	{version: "1.1.0", migration: extraMigration},
-	{version: "1.2.0", migration: extraMigration, broken: true},
+	{version: "1.0.0", notes: "The first release."},
+	{version: "1.1.0", notes: "Patients can say what they want to be called: a new field in their record.", migration: extraMigration},
+	{version: "1.2.0", notes: "Faster lists. (Broken on purpose: it never becomes ready.)", migration: extraMigration, broken: true},
 }
+
+// exe is what the names of programs end in.
+var exe = map[bool]string{true: ".exe"}[runtime.GOOS == "windows"]
 
 // workshop builds editions from the product's source.
 type workshop struct {
@@ -70,10 +75,11 @@ func findSource(dir string) (string, error) {
 	return abs, nil
 }
 
-// build makes the programs of e and returns the folder that holds them.
+// build makes the programs of e and returns the folder that holds them, each as <component>/bin/<program>.
 func (w workshop) build(ctx context.Context, e edition) (string, error) {
 	out := filepath.Join(w.dir, "build", e.version)
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	raw := filepath.Join(out, "raw")
+	if err := os.MkdirAll(raw, 0o755); err != nil {
 		return "", err
 	}
 	overlay, err := w.overlay(e)
@@ -81,7 +87,7 @@ func (w workshop) build(ctx context.Context, e edition) (string, error) {
 		return "", uerr.New(uerr.Failed, "prepare the build of", e.version, err, "")
 	}
 	args := []string{"build", "-overlay", overlay, "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid= -X practicectl/internal/buildinfo.version=" + e.version, "-o", out + string(filepath.Separator)}
+		"-ldflags", "-s -w -buildid= -X practicectl/internal/buildinfo.version=" + e.version, "-o", raw + string(filepath.Separator)}
 	for _, p := range programs {
 		args = append(args, "./cmd/"+p)
 	}
@@ -91,7 +97,16 @@ func (w workshop) build(ctx context.Context, e edition) (string, error) {
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", uerr.New(uerr.Failed, "build", e.version, fmt.Errorf("%w\n%s", err, said), "")
 	}
-	return out, nil
+	for _, p := range programs { // each becomes a component: <component>/bin/<program>
+		dir := filepath.Join(out, strings.TrimPrefix(p, "practice-"), "bin")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		if err := os.Rename(filepath.Join(raw, p+exe), filepath.Join(dir, p+exe)); err != nil {
+			return "", err
+		}
+	}
+	return out, os.Remove(raw)
 }
 
 // overlay writes the JSON file for `go build -overlay`.
@@ -160,17 +175,23 @@ func (w workshop) nextMigration() (int, error) {
 
 // breakReadiness returns the source of the readiness checks with one more check, which never passes.
 func breakReadiness(path string) (string, error) {
-	text, err := os.ReadFile(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
-	const list = "return []Check{"
-	if strings.Count(string(text), list) != 1 {
-		return "", fmt.Errorf("%s has no single %q to add a failing check to", path, list)
+	text := string(data)
+	for _, change := range [][2]string{
+		{`import "practicectl/server/store"`, "import (\n\t\"context\"\n\t\"errors\"\n\n\t\"practicectl/server/store\"\n)"},
+		{"return []Check{\n", "return []Check{\n" + brokenCheck},
+	} {
+		if strings.Count(text, change[0]) != 1 {
+			return "", fmt.Errorf("%s does not have %q once, so the demo cannot break it", path, change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
 	}
-	return strings.Replace(string(text), list, list+brokenCheck, 1), nil
+	return text, nil
 }
 
 // brokenCheck is the fault of release 1.2.0.
-const brokenCheck = `{Name: "broken-on-purpose", Run: func(context.Context) error { return errors.New("this release never becomes ready") }},
-		`
+const brokenCheck = `		{"broken-on-purpose", func(context.Context) error { return errors.New("this release never becomes ready") }},
+`

@@ -18,8 +18,7 @@ import (
 type clinic struct {
 	dir     string // home of the account, everything of the clinic lies below
 	prefix  string // root of the installation
-	program string // the practicectl that is typed
-	who     account
+	program string // the practicectl that is typed: the bootstrap one, then the installed one
 	show    func(commandLine string)
 }
 
@@ -28,7 +27,6 @@ func (c *clinic) command(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.program, args...)
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ"), "PRACTICE_PREFIX=" + c.prefix}
-	c.who.apply(cmd, false)
 	return cmd
 }
 
@@ -99,7 +97,7 @@ func (c *clinic) detach(args ...string) (process, error) {
 	defer func() { _ = f.Close() }() // the child has its own descriptor
 	cmd := c.command(context.Background(), args)
 	cmd.Stdout, cmd.Stderr = f, f
-	c.who.apply(cmd, true)
+	outlive(cmd)
 	if err := cmd.Start(); err != nil {
 		return process{}, uerr.New(uerr.Failed, "start", c.line(args), err, "")
 	}

@@ -5,6 +5,8 @@ import "github.com/spf13/cobra"
 // commands is the command tree below the root, in the order of the help. A command that is not built does not exist.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.group("demo", "Try the whole product on this machine", "A vendor, a mirror and a practice on one machine, below one folder.",
+			a.demoUpCmd(), a.demoDownCmd()),
 		a.group("key", "Make and show the keys of the backups", "Backups are encrypted to recipients (public keys); restoring needs an identity (a private key) that is kept off this host.",
 			a.keyGenerateCmd(), a.keyListCmd()),
 		a.group("backup", "Take, list and verify encrypted snapshots", "Snapshots of the database and the configuration in a folder or an S3 bucket, encrypted so that this host cannot read them.",

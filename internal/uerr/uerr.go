@@ -152,6 +152,16 @@ func HintOf(err error) string {
 	return ""
 }
 
+// FromExit makes an error of the kind that another run of practicectl ended with.
+func FromExit(exit int, op string, err error, hint string) *Error {
+	for _, r := range Kinds {
+		if r.Exit == exit {
+			return New(r.Kind, op, "", err, hint)
+		}
+	}
+	return New(Failed, op, "", err, hint)
+}
+
 // ExitCode returns the exit code of practicectl for err; 0 for nil.
 func ExitCode(err error) int {
 	if err == nil {
