@@ -37,7 +37,7 @@ func connect(t testing.TB, c *pgcluster.Cluster) *pgx.Conn {
 	return conn
 }
 
-func exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
+func execSQL(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -60,7 +60,7 @@ func fill(t testing.TB, conn *pgx.Conn, rows int) {
 		`INSERT INTO document SELECT i, decode(repeat(md5(i::text), 4000), 'hex') FROM generate_series(1, 40) i`,
 		`VACUUM ANALYZE`,
 	} {
-		exec(t, conn, sql)
+		execSQL(t, conn, sql)
 	}
 }
 
@@ -201,7 +201,7 @@ func sameRows(t testing.TB, want, got map[string][]string) {
 // checkIndexes runs amcheck with heapallindexed over every B-tree, and verifies every heap.
 func checkIndexes(t testing.TB, conn *pgx.Conn) {
 	t.Helper()
-	exec(t, conn, `SELECT bt_index_check(c.oid::regclass, true) FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_index i ON i.indexrelid = c.oid
+	execSQL(t, conn, `SELECT bt_index_check(c.oid::regclass, true) FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_index i ON i.indexrelid = c.oid
 		WHERE a.amname = 'btree' AND c.relpersistence = 'p' AND i.indisvalid`)
 	var problems int
 	err := conn.QueryRow(context.Background(), `SELECT count(*) FROM pg_class c, LATERAL verify_heapam(c.oid::regclass) v WHERE c.relkind = 'r' AND c.relpersistence = 'p'`).Scan(&problems)
@@ -268,7 +268,7 @@ func TestO5_RestoreIsRowForRowTheSame(t *testing.T) {
 		g := newRig(t, st)
 		etc := writeFiles(t, 2)
 		first := g.run(source(c, etc))
-		exec(t, conn, `UPDATE account SET note = 'geändert' WHERE id % 100 = 0`)
+		execSQL(t, conn, `UPDATE account SET note = 'geändert' WHERE id % 100 = 0`)
 		second := g.run(source(c, etc))
 		third := g.run(source(c, etc))
 		t.Logf("first %d, changed %d, unchanged %d bytes; %.2f, %.2f, %.2f s", first.Uploaded, second.Uploaded, third.Uploaded, first.Seconds, second.Seconds, third.Seconds)

@@ -114,3 +114,8 @@ func (g *rig) tryRestore(ctx context.Context, snapshot, target string, o backup.
 	}
 	return backup.Restore(ctx, plan, o, progress.None)
 }
+
+// secret is the text of an identity.
+func (g *rig) secret(i int) string {
+	return g.identities[i].(*age.X25519Identity).String()
+}
