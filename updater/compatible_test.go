@@ -87,3 +87,42 @@ func TestTheProgramsWordDecidesTheWayBack(t *testing.T) {
 		}
 	}
 }
+
+// TestO11_ARevokedVersionIsLeftForTheOneThatTheVendorNames: the vendor takes 1.1.0 back; the next unattended run goes back
+// to 1.0.0, which is on the disk still.
+func TestO11_ARevokedVersionIsLeftForTheOneThatTheVendorNames(t *testing.T) {
+	compatible := func(o *publish.BuildOptions) {
+		o.Release.DB = release.DB{SchemaFrom: 1, SchemaTo: 2, BackwardCompatible: true}
+	}
+	r, v := newShopRig(t)
+	v.release(t, "1.1.0", 2, false, compatible)
+	r.shop.Clock = v.Clock
+	u := tolerant(r, r.updater(nil), 1)
+	unattended := Request{Wish: Wish{Unattended: true}}
+	if rep, err := u.Update(t.Context(), unattended); err != nil || rep.Version != "1.1.0" {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	v.Clock = v.Clock.AddDate(0, 0, 1)
+	if _, err := publish.Amend(v.Stage, v.Dir, release.Stable, v.Clock, func(ix *release.Index) error {
+		ix.Revoked = append(ix.Revoked, release.Revocation{Version: "1.1.0", Reason: "loses appointments", RollbackTo: "1.0.0"})
+		ix.Latest = "1.0.0"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	v.Sign(t, release.Stable)
+	v.Publish(t)
+	r.shop.Clock = v.Clock
+	u = tolerant(r, r.updater(nil), 1)
+	pl, err := u.Check(t.Context(), Wish{Unattended: true})
+	if err != nil || pl == nil || !pl.Mandatory || pl.Transition.Action != ActionRollback {
+		t.Fatalf("%+v, %v", pl, err)
+	}
+	if rep, err := u.Update(t.Context(), unattended); err != nil || rep.Version != "1.0.0" {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	if rep, err := u.Update(t.Context(), unattended); err != nil || rep.Outcome != "current" {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	r.holds(t, "1.1.0", "")
+}

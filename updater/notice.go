@@ -38,8 +38,8 @@ func ReadNotices(path string) (map[string]Notice, error) {
 	return all, nil
 }
 
-// notice makes sure that the users are told of pl, and writes into pl from when on it may be installed.
-func (u *Updater) notice(pl *Plan, days int) error {
+// notice makes sure that the users are told of pl, unless dry, and writes into pl from when on it may be installed.
+func (u *Updater) notice(pl *Plan, days int, dry bool) error {
 	if days <= 0 || pl.Mandatory {
 		return nil
 	}
@@ -51,21 +51,26 @@ func (u *Updater) notice(pl *Plan, days int) error {
 	if !published {
 		now := u.o.Now().UTC().Truncate(time.Second)
 		n = Notice{Version: pl.Transition.To, Severity: pl.Severity, Published: now, NotBefore: now.AddDate(0, 0, days), Notes: pl.Notes}
-		// Only the newest is of interest; older ones are installed or overtaken.
-		data, err := json.MarshalIndent(map[string]Notice{n.Version: n}, "", "  ")
-		if err != nil {
-			return err
-		}
-		err = os.MkdirAll(filepath.Dir(u.o.Notices), 0o755)
-		if err == nil {
-			err = atomicfile.WriteBytes(u.o.Notices, 0o644, append(data, '\n'))
-		}
-		if err != nil {
-			return uerr.New(uerr.Precond, "tell the users of the update", u.o.Notices, err, "run it as the user that owns the installation")
+		if !dry {
+			if err := u.publish(n); err != nil {
+				return uerr.New(uerr.Precond, "tell the users of the update", u.o.Notices, err, "run it as the user that owns the installation")
+			}
 		}
 	}
 	pl.NotBefore = n.NotBefore
 	return nil
+}
+
+// publish replaces the notice: older ones are installed or overtaken.
+func (u *Updater) publish(n Notice) error {
+	data, err := json.MarshalIndent(map[string]Notice{n.Version: n}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(u.o.Notices), 0o755); err != nil {
+		return err
+	}
+	return atomicfile.WriteBytes(u.o.Notices, 0o644, append(data, '\n'))
 }
 
 // noticeOver refuses an update before the end of its notice. remark is the reason of somebody who sets that aside.

@@ -51,6 +51,7 @@ type Skipped struct {
 type Wish struct {
 	Version    string // a version somebody named; empty: the newest that this machine may have
 	Unattended bool   // nobody is looking: versions that failed here and deferred major releases are left out
+	DryRun     bool   // the users are not told yet
 }
 
 // Check asks the source and returns what to do, or nil when this machine is current. It changes nothing but the trusted
@@ -90,7 +91,7 @@ func (u *Updater) Check(ctx context.Context, w Wish) (*Plan, error) {
 	for _, v := range host.Failed {
 		pl.Skipped = append(pl.Skipped, Skipped{v, skip[v]})
 	}
-	return pl, u.notice(pl, choice.Release.NoticeDays)
+	return pl, u.notice(pl, choice.Release.NoticeDays, w.DryRun)
 }
 
 // plan joins the choice with what is installed here.

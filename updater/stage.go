@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"practicectl/internal/progress"
 	"practicectl/internal/slots"
@@ -103,6 +104,24 @@ func (u *Updater) unpack(ctx context.Context, t release.Target, file string, s s
 		return err
 	}
 	return archive.VerifyDir(dir)
+}
+
+// downloadLife is how long an unfinished download is kept to be resumed.
+const downloadLife = 7 * 24 * time.Hour
+
+// dropOldDownloads deletes what nobody resumes any more, such as parts of a version that was overtaken.
+func (u *Updater) dropOldDownloads() error {
+	entries, err := os.ReadDir(u.o.Downloads)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		info, ierr := e.Info()
+		if ierr == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > downloadLife {
+			err = errors.Join(err, remove(filepath.Join(u.o.Downloads, e.Name())))
+		}
+	}
+	return err
 }
 
 func remove(file string) error {

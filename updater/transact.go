@@ -192,6 +192,7 @@ func (u *Updater) tidy(t Transition) steps.Func {
 			for _, name := range t.Names() {
 				errs = append(errs, u.slots(name).Prune(u.o.Keep, t.Components[name], t.To))
 			}
+			errs = append(errs, u.dropOldDownloads())
 			if u.o.Hooks.Committed != nil {
 				errs = append(errs, u.o.Hooks.Committed(ctx, t))
 			}

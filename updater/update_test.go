@@ -242,6 +242,12 @@ func TestO13_NoUpdateBeforeTheUsersWereTold(t *testing.T) {
 	})
 	r.shop.Clock = v.Clock
 	u := r.updater(nil)
+	if _, err := u.Check(t.Context(), Wish{DryRun: true}); err != nil {
+		t.Fatal(err)
+	}
+	if told, err := ReadNotices(u.o.Notices); len(told) != 0 || err != nil {
+		t.Errorf("a dry run told the users: %v, %v", told, err)
+	}
 	pl, err := u.Check(t.Context(), Wish{})
 	if err != nil || !pl.NotBefore.Equal(v.Clock.AddDate(0, 0, 3)) {
 		t.Fatalf("%+v, %v", pl, err)

@@ -41,6 +41,7 @@ With --cron, versions that failed here before and major versions wait until some
 			}
 			q.Unattended = r.global.cron
 			if r.dryRun() {
+				q.DryRun = true
 				pl, err := u.Check(ctx, q.Wish)
 				if err != nil {
 					return err
