@@ -5,6 +5,14 @@ import "github.com/spf13/cobra"
 // commands is the command tree below the root, in the order of the help. A command that is not built does not exist.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.installCmd(),
+		a.uninstallCmd(),
+		a.group("component", "List, add, remove and verify components", "Components are the parts of the product on this machine: database, server, client and its modules, practicectl itself.",
+			a.componentListCmd(), a.componentInfoCmd(), a.componentAddCmd(), a.componentRemoveCmd(), a.componentVerifyCmd()),
+		a.group("agent", "Supervise services where systemd does not", "The agent keeps the services of an instance running and runs its scheduled jobs.",
+			a.agentRunCmd()),
+		a.group("schedule", "Run jobs by themselves", "Nightly backups and other jobs, as systemd timers, in the crontab or in the agent.",
+			a.scheduleInstallCmd(), a.scheduleListCmd(), a.scheduleRemoveCmd()),
 		a.group("demo", "Try the whole product on this machine", "A vendor, a mirror and a practice on one machine, below one folder.",
 			a.demoUpCmd(), a.demoDownCmd()),
 		a.group("key", "Make and show the keys of the backups", "Backups are encrypted to recipients (public keys); restoring needs an identity (a private key) that is kept off this host.",
@@ -17,6 +25,8 @@ func (a *app) commands() []*cobra.Command {
 			a.configShowCmd(), a.configValidateCmd()),
 		a.group("db", "Make, start and stop the database", "The PostgreSQL cluster of an instance. It is reached only through its unix socket.",
 			a.dbInitCmd(), a.dbStartCmd(), a.dbStopCmd(), a.dbStatusCmd()),
+		a.group("user", "Add and list the people who can sign in", "Accounts of the practice. Only the first is made on the server host itself; afterwards administrators sign in to add others.",
+			a.userAddCmd(), a.userListCmd()),
 		a.group("update", "Bring the installed version to a newer one, or back", "Updates come from the release source of the instance, are verified end to end and switch all components in one step.",
 			a.updateCheckCmd(), a.updateApplyCmd(), a.updateRollbackCmd(), a.updateHistoryCmd()),
 		a.group("mirror", "Keep and serve a copy of the releases for this network", "A mirror holds no keys and needs no trust: it verifies what it copies, and every client verifies again.",
