@@ -89,7 +89,7 @@ func (f *finder) catalog(ctx context.Context) (*trust.Catalog, error) {
 // lookup describes one component: from the disk when it is there, else from the verified archive.
 func (f *finder) lookup(ctx context.Context, name string) (Package, error) {
 	if name == release.Postgres && f.d.Provider == pgcluster.ProviderSystem {
-		b, err := pgcluster.Find(ctx, pgcluster.ProviderSystem, f.d.PGBin)
+		b, err := pgcluster.FindFor(ctx, pgcluster.ProviderSystem, f.d.PGBin, f.i.o.Layout.PGData())
 		return Package{Name: name, Version: b.Version}, err
 	}
 	s := f.i.slots(name)

@@ -23,8 +23,8 @@ const (
 
 // preflight refuses what cannot work before anything is changed. Error kinds: Precond, NoSpace.
 func (i *Installer) preflight(ctx context.Context, d Desired) error {
-	if i.o.EUID == 0 {
-		return uerr.New(uerr.Precond, "install", "", errors.New("PostgreSQL and the services must not run as root"), i.o.RootHint)
+	if err := RefuseRoot(i.o.EUID, i.o.RootHint); err != nil {
+		return err
 	}
 	if err := i.writable(); err != nil {
 		return err
@@ -47,6 +47,15 @@ func (i *Installer) preflight(ctx context.Context, d Desired) error {
 		i.o.Progress.Warn("this machine has %d MiB of memory; a server wants %d", have>>20, int64(wantMemory)>>20)
 	}
 	return i.ports(ctx, d)
+}
+
+// RefuseRoot refuses to go on as root, which would own files that the services cannot write. hint is the line to type
+// instead. Error kind: Precond.
+func RefuseRoot(euid int, hint string) error {
+	if euid != 0 {
+		return nil
+	}
+	return uerr.New(uerr.Precond, "install", "", errors.New("PostgreSQL and the services must not run as root"), hint)
 }
 
 // writable makes the prefix, or says which one would work.
@@ -75,7 +84,7 @@ func (i *Installer) ports(ctx context.Context, d Desired) error {
 	if i.ours(ctx, svc.Database) {
 		return nil
 	}
-	c := Cluster(i.o.Layout, pgcluster.Binaries{}, d.PGPort)
+	c := pgcluster.At(i.o.Layout, pgcluster.Binaries{}, d.PGPort)
 	if err := c.CheckPort(ctx); err != nil {
 		return uerr.New(uerr.Precond, "use database port", strconv.Itoa(d.PGPort), fmt.Errorf("another server answers on %s", c.Socket()), "choose another one: --db-port "+strconv.Itoa(d.PGPort+1))
 	}

@@ -11,11 +11,6 @@ import (
 	"practicectl/internal/svc"
 )
 
-// Cluster is the database cluster of an instance.
-func Cluster(l paths.Layout, bin pgcluster.Binaries, port int) *pgcluster.Cluster {
-	return &pgcluster.Cluster{Bin: bin, Data: l.PGData(), SocketDir: l.Run(), Log: filepath.Join(l.Log(), "postgres.log"), Port: port}
-}
-
 // DatabaseService is the definition of the database service. Crash recovery may take long and is waited for.
 func DatabaseService(l paths.Layout, c *pgcluster.Cluster) svc.Service {
 	return svc.Service{Name: svc.Database, Command: c.Foreground(), Dir: l.Var(), StopSignal: "INT", StopTimeout: 10 * time.Minute,

@@ -27,13 +27,13 @@ func (j *job) open(ctx context.Context) (*pgcluster.Cluster, error) {
 	if j.d.Provider == pgcluster.ProviderBundled {
 		dir = j.i.slots(release.Postgres).CurrentPath()
 	}
-	bin, err := pgcluster.Find(ctx, j.d.Provider, dir)
-	return Cluster(j.i.o.Layout, bin, j.d.PGPort), err
+	bin, err := pgcluster.FindFor(ctx, j.d.Provider, dir, j.i.o.Layout.PGData())
+	return pgcluster.At(j.i.o.Layout, bin, j.d.PGPort), err
 }
 
 // cluster makes the database cluster. One that is there, from a restore or an earlier installation, is adopted.
 func (j *job) cluster() steps.Step {
-	c := Cluster(j.i.o.Layout, pgcluster.Binaries{}, j.d.PGPort)
+	c := pgcluster.At(j.i.o.Layout, pgcluster.Binaries{}, j.d.PGPort)
 	return steps.Func{
 		ID: "cluster", Action: "make the database cluster in " + c.Data,
 		On: func(context.Context) (steps.State, error) {
@@ -70,7 +70,7 @@ func (j *job) clusterOptions() pgcluster.Settings {
 
 // clusterSettings writes the generated part of the cluster's configuration, also over an adopted cluster's.
 func (j *job) clusterSettings() steps.Step {
-	c := Cluster(j.i.o.Layout, pgcluster.Binaries{}, j.d.PGPort)
+	c := pgcluster.At(j.i.o.Layout, pgcluster.Binaries{}, j.d.PGPort)
 	files := []string{filepath.Join(c.Data, "conf.d", "10-practicectl.conf"), filepath.Join(c.Data, "pg_hba.conf"), filepath.Join(c.Data, "pg_ident.conf")}
 	return steps.Func{
 		ID: "cluster settings", Action: "configure the database cluster for port " + strconv.Itoa(c.Port),

@@ -44,6 +44,15 @@ func (i *Installer) Remove(ctx context.Context, d Desired, names []string) ([]st
 	return gone, ctx.Err()
 }
 
+// Removable says what [Installer.Remove] would take away. Error kinds: those of Remove.
+func (i *Installer) Removable(names []string) ([]string, error) {
+	all, err := ReadReceipts(i.o.Layout.Receipts())
+	if err != nil {
+		return nil, err
+	}
+	return removable(all, names)
+}
+
 // removable returns names and everything that is on the machine only because of them, dependents first.
 func removable(all []Receipt, names []string) ([]string, error) {
 	var gone []string
