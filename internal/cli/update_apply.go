@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -14,6 +15,7 @@ import (
 func (a *app) updateApplyCmd() *cobra.Command {
 	var q updater.Request
 	var detailed bool
+	var within time.Duration
 	return a.leaf(leaf{
 		Use: "apply", Short: "Install the update that is waiting",
 		Long: `Brings every component of this machine to the newest version that it may have: fetched and verified beside the running
@@ -32,10 +34,11 @@ With --cron, versions that failed here before and major versions wait until some
 		Flags: func(f *pflag.FlagSet) {
 			f.StringVar(&q.Version, "to", "", "install this version instead of the newest")
 			f.StringVar(&q.SkipNotice, "skip-notice", "", "install before the end of the notice to the users, for this `REASON`; it is kept in the history")
+			f.DurationVar(&within, "ready-within", readyWithin, "go back when the new version is not ready after this time")
 			f.BoolVar(&detailed, "detailed-exitcode", false, "with --dry-run: exit 20 when there is something to do")
 		},
 		Run: func(ctx context.Context, r *run, _ []string) error {
-			u, err := r.newUpdater()
+			u, err := r.newUpdater(within)
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ With --detailed-exitcode the exit code is 20 when an update is waiting.`,
 			f.BoolVar(&detailed, "detailed-exitcode", false, "exit 20 when an update is waiting")
 		},
 		Run: func(ctx context.Context, r *run, _ []string) error {
-			u, err := r.newUpdater()
+			u, err := r.newUpdater(readyWithin)
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ file behind it carries the hash of the line before; a changed or missing line is
 		Args:     cobra.NoArgs,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Integrity, uerr.Precond},
 		Run: func(_ context.Context, r *run, _ []string) error {
-			u, err := r.newUpdater()
+			u, err := r.newUpdater(readyWithin)
 			if err != nil {
 				return err
 			}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"practicectl/internal/uerr"
 	"practicectl/updater"
 )
 
 func (a *app) updateRollbackCmd() *cobra.Command {
+	var within time.Duration
 	return a.leaf(leaf{
 		Use: "rollback", Short: "Go back to the version before the last update",
 		Long: `Undoes an interrupted update, or goes back to the version before the last one. The data stay as they are now, so it is
@@ -21,8 +24,11 @@ unattended.`,
 		Args:     cobra.NoArgs,
 		Exits: []uerr.Kind{uerr.Incomplete, uerr.Declined, uerr.NotFound, uerr.Locked, uerr.Integrity, uerr.Precond, uerr.LossGuard, uerr.NeedConfirm,
 			uerr.Unreachable},
+		Flags: func(f *pflag.FlagSet) {
+			f.DurationVar(&within, "ready-within", readyWithin, "give up the rollback when the old version is not ready after this time")
+		},
 		Run: func(ctx context.Context, r *run, _ []string) error {
-			u, err := r.newUpdater()
+			u, err := r.newUpdater(within)
 			if err != nil {
 				return err
 			}

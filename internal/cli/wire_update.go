@@ -32,8 +32,11 @@ import (
 // probeSettle is how long a new version must answer without a break: long enough to see a server that crashes at once.
 const probeSettle = 2 * time.Second
 
+// readyWithin is how long a started server may take until it is ready.
+const readyWithin = 30 * time.Second
+
 // newUpdater wires the updater of the chosen instance to its services, its database and its release source.
-func (r *run) newUpdater() (*updater.Updater, error) {
+func (r *run) newUpdater(readyWithin time.Duration) (*updater.Updater, error) {
 	l, err := r.layout()
 	if err != nil {
 		return nil, err
@@ -52,7 +55,7 @@ func (r *run) newUpdater() (*updater.Updater, error) {
 			Now: r.now, Proxy: proxyFrom(r.app.Getenv), UserAgent: Program + "/" + buildinfo.Version()}},
 		Hooks: s.hooks(), Opt: l.Opt(), Journal: filepath.Join(l.Journals(), "update.jsonl"), Notices: filepath.Join(l.Var(), "notices.json"),
 		Lock: filepath.Join(l.Opt(), ".update.lock"), Downloads: l.Downloads(), PGData: l.PGData(), HostID: id,
-		Keep: max(1, cfg.Update.Keep-1), ProbeSettle: probeSettle, LockWait: r.global.lockTimeout, Now: r.now,
+		Keep: max(1, cfg.Update.Keep-1), ProbeFor: readyWithin, ProbeSettle: probeSettle, LockWait: r.global.lockTimeout, Now: r.now,
 	}, r.progress), nil
 }
 
