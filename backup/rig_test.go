@@ -19,10 +19,12 @@ import (
 type rig struct {
 	t          testing.TB
 	store      objstore.Store
-	material   backup.Material
+	keys       backup.Keys // of the host
+	cred       string      // folder with the host's secrets
 	recipients []string
 	identities []age.Identity
 	cache      string
+	packSize   int
 }
 
 // newRig makes a repository with two recipients in st.
@@ -37,12 +39,13 @@ func newRig(t testing.TB, st objstore.Store) *rig {
 		g.identities = append(g.identities, id)
 		g.recipients = append(g.recipients, id.Recipient().String())
 	}
-	o := backup.InitOptions{Host: "praxis-1", Recipients: g.recipients, Now: time.Now()}
-	var err error
-	if g.material, err = backup.NewMaterial(o); err != nil {
+	g.cred = t.TempDir()
+	_, err := backup.Setup(t.Context(), st, backup.SetupOptions{Credentials: g.cred, OwnerKey: filepath.Join(t.TempDir(), "owner.pem"),
+		InitOptions: backup.InitOptions{Host: "praxis-1", Recipients: g.recipients, Now: time.Now()}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if g.material.Pin, err = backup.Init(t.Context(), st, g.material, o); err != nil {
+	if g.keys, err = backup.LoadKeys(g.cred); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -65,7 +68,7 @@ func dirStore(t testing.TB) (objstore.Store, string) {
 // host opens the repository as the backed-up host does.
 func (g *rig) host() *backup.Repo {
 	g.t.Helper()
-	r, err := backup.Open(g.t.Context(), g.store, backup.Keys{Signing: g.material.Signing, Index: &g.material.Index, Pin: &g.material.Pin})
+	r, err := backup.Open(g.t.Context(), g.store, g.keys)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func (g *rig) holder() *backup.Repo {
 }
 
 func (g *rig) options() backup.RunOptions {
-	return backup.RunOptions{Cache: g.cache, Recipients: g.recipients, Now: time.Now}
+	return backup.RunOptions{Cache: g.cache, Recipients: g.recipients, PackSize: g.packSize, Now: time.Now}
 }
 
 // run takes a snapshot.

@@ -36,6 +36,7 @@ type Source struct {
 type RunOptions struct {
 	Cache      string   // folder that keeps the index between runs; losing it costs time, never data
 	Recipients []string // those of the host's configuration, compared with the signed ones; nil: not compared
+	PackSize   int      // bytes at which a pack is closed; 0: 16 MiB
 	Now        func() time.Time
 	Crash      func(point string) // called at the points where a crash is interesting; nil: none
 }
@@ -157,7 +158,7 @@ func (j *job) check(ctx context.Context) (err error) {
 
 func (j *job) openWriter(ctx context.Context) (err error) {
 	j.writer, err = writer.Open(ctx, writer.Options{
-		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Cache: j.o.Cache, Crash: j.o.Crash,
+		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, PackSize: j.o.PackSize, Cache: j.o.Cache, Crash: j.o.Crash,
 	})
 	return err
 }

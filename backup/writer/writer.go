@@ -40,6 +40,7 @@ type Options struct {
 	Recipients []age.Recipient
 	Key        repo.IndexKey
 	Host       string
+	PackSize   int           // bytes at which a pack is closed; 0: repo.PackTarget
 	Cache      string        // folder that keeps the index between runs; may be lost at any time
 	Task       progress.Task // counts uploaded bytes; nil: none
 	Crash      func(string)  // called at the points where a crash is interesting; nil: none
@@ -88,6 +89,9 @@ type Place struct {
 
 // Open reads the index of this host, so that nothing is stored twice. The context is that of all uploads.
 func Open(ctx context.Context, o Options) (*Writer, error) {
+	if o.PackSize == 0 {
+		o.PackSize = repo.PackTarget
+	}
 	w := &Writer{o: o, table: newTable()}
 	w.ctx, w.fail = context.WithCancelCause(ctx)
 	w.up.SetLimit(uploads)
@@ -179,7 +183,7 @@ func (w *Writer) addFrame(class Class, number uint32, f repo.Frame, ids repo.Fra
 	index := w.packs[p.at].fresh
 	index.Frames = append(index.Frames, ids)
 	p.size += len(f.Data)
-	full := p.size >= repo.PackTarget
+	full := p.size >= w.o.PackSize
 	if full {
 		w.open[class] = nil
 	}

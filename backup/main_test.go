@@ -1,0 +1,90 @@
+package backup_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"practicectl/backup"
+	"practicectl/internal/objstore/dir"
+	"practicectl/internal/progress"
+)
+
+// childJob makes this test binary take one snapshot and die in the middle.
+const childJob = "PRACTICE_TEST_BACKUP_JOB"
+
+// smallPack makes several packs of little data.
+const smallPack = 256 << 10
+
+// job is what a child does.
+type job struct {
+	Store, Cred, Cache string
+	Recipients         []string
+	Source             backup.Source
+	Point              string // where it kills itself
+	Nth                int    // at which call with that point
+}
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childJob); text != "" {
+		if err := child(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func child(text string) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return err
+	}
+	keys, err := backup.LoadKeys(j.Cred)
+	if err != nil {
+		return err
+	}
+	st, err := dir.Open(j.Store)
+	if err != nil {
+		return err
+	}
+	r, err := backup.Open(context.Background(), st, keys)
+	if err != nil {
+		return err
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	_, err = backup.Run(context.Background(), r, j.Source, backup.RunOptions{Cache: j.Cache, Recipients: j.Recipients, PackSize: smallPack, Now: time.Now, Crash: func(point string) {
+		if point != j.Point {
+			return
+		}
+		if j.Nth--; j.Nth <= 0 {
+			_ = self.Kill()
+			time.Sleep(time.Minute)
+		}
+	}}, progress.None)
+	return err
+}
+
+// killed runs j in a process of its own and tells whether it was killed.
+func killed(t *testing.T, j job) bool {
+	t.Helper()
+	text, err := json.Marshal(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childJob+"="+string(text))
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState.ExitCode() >= 0 {
+		t.Fatalf("the child failed by itself: %v\n%s", err, out)
+	}
+	return err != nil
+}
