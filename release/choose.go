@@ -39,7 +39,7 @@ type Refusal struct{ Version, Why string }
 func (r *Refusal) Error() string { return fmt.Sprintf("version %s: %s", r.Version, r.Why) }
 
 // Choose picks the next version for a host: the newest one that is not revoked, at or above the floor, open to this
-// host by rollout or mandatory; by a stepping stone when the installed version is too old to go there directly.
+// host by rollout or mandatory, and has not failed here; by a stepping stone when the installed version is too old to go there directly.
 // Errors: [ErrCurrent], or a [*Refusal] when h.Want cannot be had.
 func (ix Index) Choose(h Host) (Choice, error) {
 	if h.Want != "" {
@@ -59,7 +59,7 @@ func (ix Index) Choose(h Host) (Choice, error) {
 			continue
 		}
 		mandatory := must || due(r, h.Now)
-		if !mandatory && (!InRollout(r, h.ID, h.Component, h.Now) || slices.Contains(h.Failed, r.Version)) {
+		if !mandatory && !InRollout(r, h.ID, h.Component, h.Now) || slices.Contains(h.Failed, r.Version) {
 			continue
 		}
 		if h.Unattended && r.Kind == Major && h.Installed != "" && !mandatory {
