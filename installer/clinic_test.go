@@ -11,34 +11,51 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"practicectl/internal/atomicfile"
+	"practicectl/internal/config"
 	"practicectl/internal/paths"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/progress"
 	"practicectl/internal/svc"
 	"practicectl/internal/testenv"
+	"practicectl/internal/uerr"
 	"practicectl/release"
 	"practicectl/release/publish"
 	"practicectl/release/trust"
 )
 
-// jsonSettings keeps the desired state itself as the configuration file.
-type jsonSettings struct{ path string }
+// settings is practice.toml as the wiring of practicectl keeps it, but for what these tests do not need.
+type settings struct{ path string }
 
-func (s jsonSettings) Match(d Desired) (bool, error) {
-	got, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
+func (s settings) Match(d Desired) (bool, error) {
+	f, err := config.Load(s.path)
+	if uerr.KindOf(err) == uerr.NotFound {
 		return false, nil
 	}
-	return string(got) == d.encode(), err
+	if err != nil {
+		return false, err
+	}
+	want := configOf(d)
+	return f.Database == want.Database && f.Server == want.Server && slices.Equal(f.Update.Modules, want.Update.Modules), nil
 }
 
-func (s jsonSettings) Write(d Desired) error {
-	return atomicfile.WriteBytes(s.path, 0o640, []byte(d.encode()))
+func (s settings) Write(d Desired) error {
+	f := configOf(d)
+	return config.Save(s.path, &f)
+}
+
+func configOf(d Desired) config.File {
+	f := config.Default()
+	f.Update.Modules = d.Modules
+	if d.hasServer() {
+		f.Database = config.Database{Provider: d.Provider, Bin: d.PGBin, Port: d.PGPort, Name: d.Database}
+		f.Server = config.Server{Listen: d.Listen, URL: d.URL}
+	}
+	return f
 }
 
 // clinic is one machine of a test and the releases it gets.
@@ -82,7 +99,7 @@ func bundle(t testing.TB) publish.Component {
 }
 
 func parts(t testing.TB) []publish.Component {
-	server := testenv.Part(release.Server, map[string]string{"bin/practice-server": script(t, "practice-server")})
+	server := testenv.Part(release.Server, map[string]string{"bin/practice-server": fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\"\n", os.Getenv(serverVariable))})
 	server.Requires = []string{release.Postgres}
 	return []publish.Component{server,
 		testenv.Part(release.Practicectl, map[string]string{"bin/practicectl": script(t, "practicectl")}),
@@ -144,7 +161,7 @@ func openClinic(t fataler, prefix, source string, root []byte) *clinic {
 		t.Fatal(err)
 	}
 	agent := svc.NewAgent(l.AgentSocket())
-	return &clinic{Options: Options{Layout: l, Source: tc, Settings: jsonSettings{l.Config()}, Services: agent,
+	return &clinic{Options: Options{Layout: l, Source: tc, Settings: settings{l.Config()}, Services: agent,
 		Agent: svc.DetachedAgent{Client: agent, Args: []string{"--prefix", l.Prefix, "--instance", l.Instance, "agent", "run"},
 			Log: filepath.Join(l.Log(), "agent.log"), Lock: l.Lock("agent")},
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Hostname: "server-1.lan", EUID: os.Geteuid(), RootHint: "runuser", Now: time.Now, Progress: progress.None}}

@@ -241,7 +241,7 @@ type brokenSettings struct{ Settings }
 
 func (b brokenSettings) Match(Desired) (bool, error) { return false, nil }
 func (b brokenSettings) Write(Desired) error {
-	return os.WriteFile(b.Settings.(jsonSettings).path, []byte("{"), 0o640)
+	return os.WriteFile(b.Settings.(settings).path, []byte("{"), 0o640)
 }
 
 func TestResolveNamesThePath(t *testing.T) {
