@@ -158,7 +158,7 @@ func (u *Updater) maintenance() steps.Func {
 func (u *Updater) probe(t Transition) steps.Func {
 	return steps.Func{
 		ID: stepProbe, Action: "check that the new version is ready",
-		Do: func(ctx context.Context) error { return u.ready(ctx, t.To) },
+		Do: func(ctx context.Context) error { return u.ready(ctx, t.To, u.o.ProbeSettle) },
 	}
 }
 
@@ -173,7 +173,7 @@ func (u *Updater) openToUsers(ctx context.Context, version string) error {
 	if err := u.o.Hooks.OpenToUsers(ctx); err != nil {
 		return err
 	}
-	if err := u.ready(ctx, version); err != nil {
+	if err := u.ready(ctx, version, 0); err != nil {
 		return err
 	}
 	u.opened = time.Now()
@@ -201,8 +201,8 @@ func (u *Updater) tidy(t Transition) steps.Func {
 	}
 }
 
-// ready asks the server again and again until it answers, then looks whether it stays so.
-func (u *Updater) ready(ctx context.Context, version string) error {
+// ready asks the server again and again until it answers, then looks whether it stays so for settle.
+func (u *Updater) ready(ctx context.Context, version string, settle time.Duration) error {
 	pause := min(250*time.Millisecond, u.o.ProbeFor/10)
 	deadline := time.Now().Add(u.o.ProbeFor)
 	var since time.Time // ready without a break
@@ -215,7 +215,7 @@ func (u *Updater) ready(ctx context.Context, version string) error {
 		case since.IsZero():
 			since = now
 		}
-		if err == nil && now.Sub(since) >= u.o.ProbeSettle {
+		if err == nil && now.Sub(since) >= settle {
 			return nil
 		}
 		if err != nil && now.After(deadline) {

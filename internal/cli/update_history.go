@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func showHistory(w io.Writer, entries []updater.Entry) {
 		if t.Remark != "" {
 			reason += " (notice set aside: " + t.Remark + ")"
 		}
-		rows = append(rows, []string{e.When.Local().Format(time.DateTime), t.Action, t.From, t.To, e.Outcome, reason})
+		rows = append(rows, []string{e.When.Local().Format(time.DateTime), t.Action, t.From, t.To, e.Outcome, strings.ReplaceAll(reason, "\n", "; ")})
 	}
 	table(w, rows)
 }

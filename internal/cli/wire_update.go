@@ -19,6 +19,7 @@ import (
 	"practicectl/internal/config"
 	"practicectl/internal/nodeid"
 	"practicectl/internal/paths"
+	"practicectl/internal/pgcluster"
 	"practicectl/internal/progress"
 	"practicectl/internal/slots"
 	"practicectl/internal/svc"
@@ -108,11 +109,34 @@ func (s *services) hooks() updater.Hooks {
 		StartMaintenance: func(ctx context.Context) error { return s.serve(ctx, true) },
 		OpenToUsers:      func(ctx context.Context) error { return s.serve(ctx, false) },
 		StopDatabase:     func(ctx context.Context) error { return s.manager.Stop(ctx, svc.Database) },
-		StartDatabase:    func(ctx context.Context) error { return s.manager.Start(ctx, svc.Database) },
+		StartDatabase:    s.startDatabase,
 		Migrate:          s.migrate,
 		Probe:            s.probe,
 		Schema:           s.schema,
 		Committed:        s.receipts,
+	}
+}
+
+// startDatabase returns when PostgreSQL lets people in: its socket answers before it does.
+func (s *services) startDatabase(ctx context.Context) error {
+	if err := s.manager.Start(ctx, svc.Database); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("the database takes too long to recover"))
+	defer cancel()
+	c := pgcluster.At(s.l, pgcluster.Binaries{}, s.cfg.Database.Port)
+	for {
+		conn, err := c.Connect(ctx, pgcluster.RoleMigrate, s.cfg.Database.Name)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if uerr.KindOf(err) != uerr.Unreachable || ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
@@ -166,23 +190,20 @@ func (s *services) call(ctx context.Context, version string, args ...string) ([]
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s %s: %w", filepath.Base(program), args[0], err), lastLine(stderr.String()))
+		return nil, fmt.Errorf("practice-server %s: %w: %w", args[0], err, told("practice-server", stderr.String()))
 	}
 	return out, nil
 }
 
-// lastLine is the line of an error output that says the most.
-func lastLine(text string) error {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return nil
-	}
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "error:") {
-			return errors.New(strings.TrimSpace(line))
+// told is what a program said about its failure: the line that begins with its name, else the last one.
+func told(program, text string) error {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range lines {
+		if why, ok := strings.CutPrefix(line, program+": "); ok {
+			return errors.New(why)
 		}
 	}
-	return errors.New(text[strings.LastIndexByte(text, '\n')+1:])
+	return errors.New(lines[len(lines)-1])
 }
 
 func (s *services) migrate(ctx context.Context, version string) error {
