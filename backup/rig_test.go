@@ -58,11 +58,16 @@ func dirStore(t testing.TB) (objstore.Store, string) {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return reopen(t, path), path
+}
+
+func reopen(t testing.TB, path string) objstore.Store {
+	t.Helper()
 	st, err := dir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return st, path
+	return st
 }
 
 // host opens the repository as the backed-up host does.

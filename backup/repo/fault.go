@@ -15,12 +15,10 @@ func StoreError(op string, st objstore.Store, object string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, objstore.ErrNotFound): // what was listed or referred to must be there
+		return uerr.New(uerr.Integrity, op, subject(st, object), errors.New("the object is missing"), "practicectl backup verify")
 	case errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
-	}
-	subject := st.String()
-	if object != "" {
-		subject += " " + object
 	}
 	kind, hint := uerr.Failed, ""
 	switch {
@@ -30,10 +28,15 @@ func StoreError(op string, st objstore.Store, object string, err error) error {
 		kind, hint = uerr.Auth, "check the credentials file of the store"
 	case errors.Is(err, objstore.ErrNoSpace):
 		kind, hint = uerr.NoSpace, "make room in the store, then run the same command again: what is stored already is used"
-	case errors.Is(err, objstore.ErrNotFound):
-		kind, hint = uerr.Integrity, "practicectl backup verify"
 	}
-	return uerr.New(kind, op, subject, err, hint)
+	return uerr.New(kind, op, subject(st, object), err, hint)
+}
+
+func subject(st objstore.Store, object string) string {
+	if object == "" {
+		return st.String()
+	}
+	return st.String() + " " + object
 }
 
 // Tampered is the error for an object that is not what its name or signature says.
