@@ -39,6 +39,9 @@ and runs the scheduled jobs. install starts it in the background; after a reboot
 			if err != nil {
 				return err
 			}
+			running, stop := context.WithCancel(ctx)
+			defer stop()
+			go r.finishUpdate(running, o.Note)
 			if err := svc.RunAgent(ctx, o); err != nil {
 				return err
 			}

@@ -54,11 +54,46 @@ func (r *run) newUpdater(readyWithin time.Duration) (*updater.Updater, error) {
 	return updater.New(updater.Options{
 		Source: &lazySource{o: trust.Options{Source: cfg.Update.Source, Dir: l.Trust(), Channel: cfg.Update.Channel, Mode: cfg.Update.Mode,
 			Now: r.now, Proxy: proxyFrom(r.app.Getenv), UserAgent: Program + "/" + buildinfo.Version()}},
-		Hooks: s.hooks(), Opt: l.Opt(), Journal: filepath.Join(l.Journals(), "update.jsonl"), Notices: filepath.Join(l.Var(), "notices.json"),
+		Hooks: s.hooks(), Opt: l.Opt(), Journal: updateJournal(l), Notices: filepath.Join(l.Var(), "notices.json"),
 		Lock: filepath.Join(l.Opt(), ".update.lock"), Downloads: l.Downloads(), PGData: l.PGData(), HostID: id,
 		Keep: max(1, cfg.Update.Keep-1), ProbeFor: readyWithin, ProbeSettle: probeSettle, LockWait: r.global.lockTimeout, Now: r.now,
 	}, r.progress), nil
 }
+
+// finishUpdate brings an update that a crash or a power cut interrupted to its end, as soon as the agent answers. Until
+// then the server runs closed to users, if at all. An update that runs right now holds the lock and is left alone.
+func (r *run) finishUpdate(ctx context.Context, note func(format string, args ...any)) {
+	l, err := r.layout()
+	if err != nil {
+		return
+	}
+	agent := svc.Open(l)
+	for _, err := agent.Info(ctx); err != nil; _, err = agent.Info(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if _, err := os.Stat(updateJournal(l)); err != nil {
+		return // never updated
+	}
+	u, err := r.newUpdater(readyWithin)
+	if err != nil {
+		note("look for an interrupted update: %v", err)
+		return
+	}
+	switch done, err := u.Recover(ctx); {
+	case uerr.KindOf(err) == uerr.Locked:
+		note("an update is running")
+	case err != nil:
+		note("finish the interrupted update: %v", err)
+	case done != nil:
+		note("the interrupted change to %s was brought to its end: %s", done.Transition.To, done.Outcome)
+	}
+}
+
+func updateJournal(l paths.Layout) string { return filepath.Join(l.Journals(), "update.jsonl") }
 
 // otherInstances lists the instances of this machine that use the same programs and have a database of their own.
 func otherInstances(l paths.Layout) ([]string, error) {
