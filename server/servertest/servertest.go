@@ -154,3 +154,36 @@ func (p *Practice) Note(t testing.TB, who *authz.Caller, s api.Session, body str
 	}
 	return n
 }
+
+// SQL runs statements as the server's role in a transaction of who (nil: nobody), as injected SQL would, and rolls back
+// unless keep. It returns fn's error.
+func (p *Practice) SQL(t testing.TB, who *authz.Caller, keep bool, fn func(tx pgx.Tx) error) error {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), p.DSN(pgcluster.RoleServer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(t.Context()) }()
+	tx, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	token := ""
+	if who != nil {
+		token = who.Token.Reveal()
+	}
+	if _, err := tx.Exec(t.Context(), `SET LOCAL ROLE pm_app`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT set_config('pm.token', $1, true)`, token); err != nil {
+		t.Fatal(err)
+	}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if keep {
+		return tx.Commit(t.Context())
+	}
+	return nil
+}
