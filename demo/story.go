@@ -112,7 +112,7 @@ func (s *story) startMirror(ctx context.Context) (string, error) {
 	}
 	var synced struct {
 		Files int   `json:"fetched"`
-		Bytes int64 `json:"bytes"`
+		Bytes int64 `json:"fetched_bytes"`
 	}
 	if err := s.clinic.run(ctx, &synced, "mirror", "sync", "--dir", dir); err != nil {
 		return "", err
@@ -149,11 +149,11 @@ func (s *story) install(ctx context.Context) (string, error) {
 	if s.bench.Bundled {
 		provider = "bundled"
 	}
-	args := []string{"install", "--profile", "server", "--from", s.mirror, "--version", editions[0].version, "--module", "frontdesk", "--module", "clinical",
-		"--provider", provider, "--pg-port", strconv.Itoa(s.pgPort), "--listen", "127.0.0.1:" + strconv.Itoa(s.port),
-		"--practice-name", "Therapiezentrum Lindenhof", "--language", "de", "--yes"}
+	args := []string{"install", "--profile", "server", "--from", s.mirror, "--to", editions[0].version, "--module", "frontdesk", "--module", "clinical",
+		"--provider", provider, "--db-port", strconv.Itoa(s.pgPort), "--listen", "127.0.0.1:" + strconv.Itoa(s.port),
+		"--name", "Therapiezentrum Lindenhof", "--language", "de", "--yes"}
 	if provider == "system" {
-		args = append(args, "--pg-bin", s.bench.PG.Dir)
+		args = append(args, "--db-bin", s.bench.PG.Dir)
 	}
 	if err := s.clinic.run(ctx, nil, args...); err != nil {
 		return "", err

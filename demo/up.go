@@ -171,6 +171,9 @@ func handOver(ctx context.Context, o Options, w *workbench) error {
 	cmd.WaitDelay = time.Minute
 	who.apply(cmd)
 	if err := cmd.Run(); err != nil {
+		if cmd.ProcessState == nil {
+			return uerr.New(uerr.Failed, "run the clinic's side as", who.name, err, "check that this account may enter "+o.Dir)
+		}
 		return &HandedOver{Account: who.name, Exit: cmd.ProcessState.ExitCode()}
 	}
 	return nil

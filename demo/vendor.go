@@ -44,6 +44,9 @@ func MakeVendor(ctx context.Context, o VendorOptions, r progress.Reporter) (*Ven
 		return nil, err
 	}
 	v := &Vendor{Repo: filepath.Join(o.Dir, "repository"), Keys: filepath.Join(o.Dir, "keys"), Root: filepath.Join(o.Dir, "root.json"), Programs: map[string]string{}}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil { // the clinic's account reads the repository
+		return nil, err
+	}
 	stage := filepath.Join(o.Dir, "stage")
 	ring, err := v.ceremony(stage, o.Now())
 	if err != nil {

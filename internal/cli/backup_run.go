@@ -53,6 +53,7 @@ func (r *run) backupRun(ctx context.Context) error {
 		return err
 	}
 	rep, err := backup.Run(ctx, repository, src, backup.RunOptions{Cache: l.BackupCache(), Recipients: c.Backup.Recipients, Now: r.now}, r.progress)
+	r.remember("backup", fmt.Sprintf("%s saved, %s uploaded", size(rep.Snapshot.Bytes), size(rep.Uploaded)), err)
 	if rep.Key == "" {
 		return err
 	}

@@ -38,6 +38,9 @@ against the signature of its snapshot, as a restore would.`,
 				o.Snapshot = args[0]
 			}
 			rep, problem := backup.Verify(ctx, repository, o, r.progress)
+			if s.store == "" { // the instance's own repository
+				r.remember("verify", fmt.Sprintf("%d snapshots, %s read", rep.Snapshots, size(rep.Bytes)), problem)
+			}
 			if problem != nil && uerr.KindOf(problem) != uerr.Integrity {
 				return problem
 			}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"practicectl/internal/atomicfile"
+	"practicectl/internal/paths"
+	"practicectl/internal/uerr"
+)
+
+// lastRun is how a kind of work last ended here, and when it last succeeded. It only informs: losing it loses nothing.
+type lastRun struct {
+	Ended     time.Time `json:"ended"`
+	OK        bool      `json:"ok"`
+	Kind      string    `json:"kind,omitempty"` // of the error
+	Error     string    `json:"error,omitempty"`
+	Succeeded time.Time `json:"succeeded,omitzero"`
+	Detail    string    `json:"detail,omitempty"` // of the last success, one line
+}
+
+func lastRunFile(l paths.Layout, what string) string {
+	return filepath.Join(l.Var(), "last", what+".json")
+}
+
+// remember notes how a run ended. That it cannot be noted is only worth a line in the log.
+func (r *run) remember(what, detail string, err error) {
+	l, lerr := r.layout()
+	if lerr != nil {
+		return
+	}
+	last, _ := readLastRun(l, what)
+	last.Ended, last.OK, last.Kind, last.Error = r.now().UTC(), err == nil, "", ""
+	if err == nil {
+		last.Succeeded, last.Detail = last.Ended, detail
+	} else {
+		last.Kind, last.Error = uerr.KindOf(err).String(), err.Error()
+	}
+	data, merr := json.MarshalIndent(last, "", "  ")
+	path := lastRunFile(l, what)
+	if merr == nil {
+		merr = os.MkdirAll(filepath.Dir(path), 0o750)
+	}
+	if merr == nil {
+		merr = atomicfile.WriteBytes(path, 0o640, data)
+	}
+	if merr != nil {
+		r.log.Warn("note the end of the run", "what", what, "error", merr)
+	}
+}
+
+func readLastRun(l paths.Layout, what string) (lastRun, error) {
+	var last lastRun
+	data, err := os.ReadFile(lastRunFile(l, what))
+	if err == nil {
+		err = json.Unmarshal(data, &last)
+	}
+	return last, err
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"practicectl/internal/config"
+	"practicectl/internal/doctor"
+	"practicectl/internal/paths"
+	"practicectl/internal/slots"
+	"practicectl/release"
+)
+
+// installedVersion is the product's version on this machine, or "none".
+func installedVersion(l paths.Layout) string {
+	for _, name := range []string{release.Server, release.Practicectl, release.Client} {
+		if v, err := (slots.Slots{Dir: l.Component(name)}).Current(); err == nil {
+			return v
+		}
+	}
+	return "none"
+}
+
+// certificateEnd is when the certificate of the core server ends.
+func certificateEnd(l paths.Layout) (time.Time, error) {
+	data, err := os.ReadFile(filepath.Join(l.Cred(), "tls.crt"))
+	if err != nil {
+		return time.Time{}, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return time.Time{}, errors.New("tls.crt holds no certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return cert.NotAfter, nil
+}
+
+// backups judges the last backup and its last check.
+func (s *statusReport) backups(l paths.Layout, cfg *config.File, now time.Time) {
+	if cfg.Backup.Store == "" {
+		s.note(doctor.Warn, "there is no backup repository", "practicectl backup init --help")
+		return
+	}
+	if last, err := readLastRun(l, "verify"); err == nil {
+		s.Verify = &last
+	}
+	last, err := readLastRun(l, "backup")
+	if err != nil || last.Succeeded.IsZero() {
+		s.note(doctor.Fail, "there has been no backup yet", "practicectl backup run")
+		if err == nil {
+			s.Backup = &last
+		}
+		return
+	}
+	s.Backup = &last
+	since := now.Sub(last.Succeeded)
+	switch {
+	case since > backupOverdue:
+		s.note(doctor.Fail, fmt.Sprintf("the last good backup is %s old", span(since)), "practicectl backup run")
+	case since > backupLate:
+		s.note(doctor.Warn, fmt.Sprintf("the last good backup is %s old", span(since)), "practicectl backup run")
+	case !last.OK:
+		s.note(doctor.Warn, "the last backup failed: "+last.Error, "practicectl backup run")
+	}
+}
