@@ -51,8 +51,7 @@ With --cron, versions that failed here before and major versions wait until some
 				}
 				return showPlanOnly(r, pl, detailed)
 			}
-			// A backup taken while the database is copied, migrated and perhaps put back would hold a history that never was.
-			ctx, release, err := r.lock(ctx, "backup", "update apply")
+			ctx, release, err := r.lockForUpdate(ctx, "update apply")
 			if err != nil {
 				return err
 			}

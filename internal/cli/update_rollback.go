@@ -51,7 +51,7 @@ unattended.`,
 					return err
 				}
 			}
-			ctx, release, err := r.lock(ctx, "backup", "update rollback")
+			ctx, release, err := r.lockForUpdate(ctx, "update rollback")
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"practicectl/internal/config"
+	"practicectl/internal/lockfile"
 	"practicectl/internal/paths"
 )
 
@@ -105,5 +106,23 @@ func TestUpdateHistoryOfAFreshInstallation(t *testing.T) {
 	s, _, errs := streams()
 	if code := Main(context.Background(), []string{"update", "history", "--prefix", l.Prefix}, s); code != 13 {
 		t.Errorf("a damaged history: exit %d, %s", code, errs)
+	}
+}
+
+func TestNoUpdateWhileABackupOrAnInstallationRuns(t *testing.T) {
+	l := instanceWith(t, func(f *config.File) { f.Update.Source = "/srv/mirror" })
+	installFake(t, l, "1.0.0", "practicectl", "client")
+	for _, job := range []string{"install", "backup"} {
+		_, lock, err := lockfile.Acquire(t.Context(), l.Lock(job), job+" run", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _, errs := streams()
+		if code := Main(t.Context(), []string{"update", "apply", "--prefix", l.Prefix}, s); code != 11 || !strings.Contains(errs.String(), job+" run") {
+			t.Errorf("%s: exit %d, %s", job, code, errs)
+		}
+		if err := lock.Release(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

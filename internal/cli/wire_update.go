@@ -127,6 +127,26 @@ func (r *run) warnOthers() error {
 	return err
 }
 
+// lockForUpdate keeps away what must not happen while the programs and the data change hands: an installation would see
+// half a switch, and a backup would hold a history that never was when the database is put back.
+func (r *run) lockForUpdate(ctx context.Context, what string) (context.Context, func(), error) {
+	var held []func()
+	release := func() {
+		for _, f := range slices.Backward(held) {
+			f()
+		}
+	}
+	for _, job := range []string{"install", "backup", "database"} {
+		locked, unlock, err := r.lock(ctx, job, what)
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		ctx, held = locked, append(held, unlock)
+	}
+	return ctx, release, nil
+}
+
 // services is what the updater may do with the services of an instance.
 type services struct {
 	l       paths.Layout
