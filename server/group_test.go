@@ -239,6 +239,15 @@ func TestP11_P12_P13_P15_Sharing(t *testing.T) {
 			t.Error("sharing a profile does not show its notes")
 		}
 		want(t, p.Records.Share(ctx, bela, pat.ID, api.ShareRequest{Accounts: []uuid.UUID{cora.Account.ID}}), problem.Forbidden)
+		for _, who := range []*authz.Caller{bela, sec, cora} {
+			err := p.SQL(t, who, true, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, `INSERT INTO pm.record_share (id, kind, record_id, grantee, by) VALUES (gen_random_uuid(), 'patient', $1, $2, $3)`, pat.ID, cora.Account.ID, who.Account.ID)
+				return err
+			})
+			if sqlState(err) != "42501" {
+				t.Errorf("raw SQL shares for %s: %v", who.Account.Login, err)
+			}
+		}
 		if _, err := p.Records.Get(ctx, cora, pat.ID); !problem.Is(err, problem.NotFound) {
 			t.Errorf("somebody it was not shared with: %v", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"practicectl/internal/api"
 	"practicectl/internal/testenv"
 	"practicectl/server/documents"
+	"practicectl/server/finance"
 	"practicectl/server/problem"
 	"practicectl/server/records"
 	"practicectl/server/schedule"
@@ -137,3 +138,7 @@ func TestDocumentsComeBackByteByByte(t *testing.T) {
 		want(t, err, problem.TooLarge)
 	})
 }
+
+func financeByRef(ref string) finance.Query { return finance.Query{RefNo: ref} }
+
+func sessionIDs(s api.Session) []uuid.UUID { return []uuid.UUID{s.ID} }
