@@ -45,7 +45,7 @@ func (c *cache) pendingDir() string { return filepath.Join(c.dir, "pending") }
 func (c *cache) load(ctx context.Context) ([]knownPack, error) {
 	for _, dir := range []string{filepath.Join(c.dir, "index"), c.pendingDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, uerr.New(uerr.Precond, "make the backup's cache folder", dir, err, "")
+			return nil, cacheError(dir, err)
 		}
 	}
 	var out []knownPack
@@ -103,11 +103,14 @@ func (c *cache) keep(path string, data []byte) error {
 	if err == nil {
 		return nil
 	}
-	kind := uerr.Failed
+	return cacheError(path, err)
+}
+
+func cacheError(path string, err error) error {
 	if diskspace.IsFull(err) {
-		kind = uerr.NoSpace
+		return uerr.New(uerr.NoSpace, "keep the backup's cache", path, err, "make room on that disk, then run the same command again")
 	}
-	return uerr.New(kind, "keep the backup's cache", path, err, "make room on that disk, then run the same command again")
+	return uerr.New(uerr.Precond, "keep the backup's cache", path, err, "run the command as the account that owns the instance")
 }
 
 // pendingKey binds a pending file to its pack as a segment is bound to its object.

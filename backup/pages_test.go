@@ -1,0 +1,101 @@
+package backup_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"practicectl/backup"
+	"practicectl/internal/progress"
+	"practicectl/internal/testenv"
+	"practicectl/internal/uerr"
+)
+
+// TestO6_CorruptPageIsReportedEveryTime changes one bit on the disk below PostgreSQL.
+func TestO6_CorruptPageIsReportedEveryTime(t *testing.T) {
+	eachMajor(t, func(t *testing.T, major int) {
+		c := testenv.PG(t, major, testenv.Bootstrapped)
+		conn := connect(t, c)
+		fill(t, conn, 500)
+		st, _ := dirStore(t)
+		g := newRig(t, st)
+		g.run(source(c))
+		execSQL(t, conn, `CHECKPOINT`)
+		var rel string
+		if err := conn.QueryRow(t.Context(), `SELECT pg_relation_filepath('account')`).Scan(&rel); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(c.Data, rel)
+		flip := func() {
+			data, err := os.ReadFile(path)
+			if err == nil {
+				data[3*8192+5000] ^= 0x10
+				err = os.WriteFile(path, data, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		flip()
+		for range 2 {
+			rep, err := backup.Run(t.Context(), g.host(), source(c), g.options(), progress.None)
+			if uerr.ExitCode(err) != 22 || !strings.Contains(err.Error(), "block 3 of "+rel) {
+				t.Errorf("got %v", err)
+			}
+			if len(rep.Damaged) != 1 || rep.Damaged[0].Block != 3 || rep.Damaged[0].Path != rel || len(rep.Snapshot.Damaged) != 1 {
+				t.Errorf("damage: %+v", rep.Damaged)
+			}
+		}
+		flip()
+		if rep := g.run(source(c)); len(rep.Damaged) != 0 {
+			t.Errorf("the page is whole again and %+v is reported", rep.Damaged)
+		}
+		g.verifyAll()
+	})
+}
+
+// TestO5_TablespacesAndManyDatabasesComeBack has everything that lies outside of the ordinary.
+func TestO5_TablespacesAndManyDatabasesComeBack(t *testing.T) {
+	eachMajor(t, func(t *testing.T, major int) {
+		c := testenv.PG(t, major, testenv.Bootstrapped)
+		conn := connect(t, c)
+		space := filepath.Join(c.SocketDir, "Tablespace ü")
+		if err := os.Mkdir(space, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if give := own(c); give != nil {
+			if err := give(space); err != nil {
+				t.Fatal(err)
+			}
+		}
+		execSQL(t, conn, fmt.Sprintf(`CREATE TABLESPACE far LOCATION '%s'`, space))
+		execSQL(t, conn, `CREATE TABLE distant (id int PRIMARY KEY, note text) TABLESPACE far`)
+		execSQL(t, conn, `INSERT INTO distant SELECT i, 'fern ' || i FROM generate_series(1, 3000) i`)
+		execSQL(t, conn, `CREATE TABLE holes (id int, filler text)`)
+		execSQL(t, conn, `INSERT INTO holes SELECT i, repeat('x', 500) FROM generate_series(1, 2000) i`)
+		execSQL(t, conn, `SELECT lo_from_bytea(0, decode(repeat('00ff', 5000), 'hex'))`)
+		st, _ := dirStore(t)
+		g := newRig(t, st)
+		g.run(source(c))
+		want := dump(t, conn)
+		target := restoreFolder(t, c)
+		g.restore("latest", target, backup.RestoreOptions{Own: own(c), Prove: func(_ context.Context, dir string) error {
+			links, err := filepath.Glob(filepath.Join(dir, "pg", "pg_tblspc", "*"))
+			if err != nil || len(links) != 1 {
+				return fmt.Errorf("links %v, %w", links, err)
+			}
+			return nil
+		}})
+		copied := connect(t, startCopy(t, c, filepath.Join(target, "pg")))
+		sameRows(t, want, dump(t, copied))
+		var location string
+		if err := copied.QueryRow(t.Context(), `SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'far'`).Scan(&location); err != nil || !strings.HasPrefix(location, target) {
+			t.Errorf("tablespace lies in %q, %v", location, err)
+		}
+		// The copy can itself be saved again.
+		checkIndexes(t, copied)
+	})
+}
