@@ -34,6 +34,7 @@ func (a *app) commands() []*cobra.Command {
 		a.group("release", "Make, sign and publish releases (vendor only)", "Everything the vendor does to a release: keys, ceremony, build, signatures, publication.",
 			a.releaseKeygenCmd(), a.releaseCeremonyCmd(), a.releaseBuildCmd(), a.releaseSignCmd(), a.releasePublishCmd(), a.releaseVerifyCmd()),
 		a.statusCmd(),
+		a.doctorCmd(),
 		a.versionCmd(),
 		a.completionCmd(),
 		a.manCmd(),

@@ -2,6 +2,7 @@ package pgcluster
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,4 +81,15 @@ func (in *Inspection) warn(provider string, control Control) {
 	add(in.State == Stopped && control.State != ControlShutDown && control.State != ControlShutDownInRecovery,
 		"the server did not stop in good order; the next start recovers by itself")
 	add(in.State == Stopped, "the database is stopped: practicectl db start")
+}
+
+// ListenAddresses is what the running cluster listens on besides its socket; empty is nothing. Error kind: Unreachable.
+func ListenAddresses(ctx context.Context, c *Cluster) (string, error) {
+	conn, err := c.Connect(ctx, Superuser, "postgres")
+	if err != nil {
+		return "", err
+	}
+	var listen string
+	err = conn.QueryRow(ctx, "SHOW listen_addresses").Scan(&listen)
+	return listen, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
