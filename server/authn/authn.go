@@ -157,7 +157,7 @@ func (s *Service) Enter(ctx context.Context, token secret.Text, active bool, w W
 		return nil, &problem.Error{Code: problem.SignIn, Reason: e.Dead}
 	}
 	who.ID = e.Session.ID
-	return &authz.Caller{Session: who, Account: e.Account, Grants: e.Grants}, nil
+	return &authz.Caller{Session: who, Account: e.Account, Grants: e.Grants, Idle: time.Duration(e.Session.IdleSeconds) * time.Second}, nil
 }
 
 func over(now time.Time, e entry) string {

@@ -8,6 +8,7 @@ package authz
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -77,6 +78,7 @@ type Caller struct {
 	store.Session
 	Account Account
 	Grants  map[string]Grant // by feature
+	Idle    time.Duration    // after this long without a deed the session ends
 }
 
 // Can reports whether the caller may do an action of a feature on at least some rows.
