@@ -1,0 +1,108 @@
+package backup
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"practicectl/backup/intake"
+	"practicectl/backup/repo"
+	"practicectl/internal/objstore/dir"
+	"practicectl/internal/progress"
+)
+
+// evilSnapshot commits a snapshot of made-up entries with the real keys of a host, as somebody does who took the host over.
+func evilSnapshot(t *testing.T, entries []intake.File) *Repo {
+	t.Helper()
+	folder := t.TempDir()
+	st, err := dir.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recipients []string
+	var ids []age.Identity
+	for range 2 {
+		id, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, recipients = append(ids, id), append(recipients, id.Recipient().String())
+	}
+	cred := t.TempDir()
+	if _, err := Setup(t.Context(), st, SetupOptions{Credentials: cred, OwnerKey: filepath.Join(t.TempDir(), "o"), InitOptions: InitOptions{Host: "h", Recipients: recipients, Now: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := LoadKeys(cred)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(t.Context(), st, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &job{repo: r, src: Source{Paths: []string{"x"}}, o: RunOptions{Cache: t.TempDir(), Now: time.Now}, p: progress.None, fail: func(error) {}}
+	lay := func(ctx context.Context) error {
+		saved, err := intake.Files(ctx, j.writer, entries, progress.None.Task("", progress.Bytes, 0))
+		j.trees[FilesTree] = saved
+		return err
+	}
+	for _, step := range []func(context.Context) error{j.check, j.openWriter, lay, j.writeTrees, j.verifyPacks, j.writeIndex, j.writeLists, j.commit} {
+		if err := step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holder, err := Open(t.Context(), st, Keys{Identities: ids})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return holder
+}
+
+// TestO5_ASnapshotCannotWriteOutsideOfItsTarget: the machine that restores must be safe from the one that was saved.
+func TestO5_ASnapshotCannotWriteOutsideOfItsTarget(t *testing.T) {
+	outside := t.TempDir()
+	file := func(path string) intake.File {
+		return intake.File{Entry: repo.Entry{Path: path, Kind: repo.File, Mode: 0o777}, Content: func(context.Context) ([]byte, error) { return []byte("owned"), nil }}
+	}
+	link := func(path, target string) intake.File {
+		return intake.File{Entry: repo.Entry{Path: path, Kind: repo.Link, Target: target}}
+	}
+	for name, entries := range map[string][]intake.File{
+		"parent":              {file("../../pwn")},
+		"absolute":            {file(filepath.Join(outside, "pwn"))},
+		"through a link":      {link("a", outside), file("a/pwn")},
+		"link after file":     {file("a/pwn"), link("a", outside)},
+		"link with dots":      {link("a", "../../../../.."+outside), file("a/pwn")},
+		"twice":               {file("a"), file("a")},
+		"folder and file":     {file("a"), file("a/b")},
+		"the log as a link":   {link("pg_wal", outside)},
+		"mode through a link": {link("a", filepath.Join(outside, "victim")), {Entry: repo.Entry{Path: "a", Kind: repo.Dir, Mode: 0o777}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			victim := filepath.Join(outside, "victim")
+			if err := os.WriteFile(victim, []byte("mine"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			target := filepath.Join(t.TempDir(), "x", "target")
+			plan, err := PlanRestore(t.Context(), evilSnapshot(t, entries), Target{Snapshot: "latest", Dir: target})
+			if err == nil {
+				_, err = Restore(t.Context(), plan, RestoreOptions{Now: time.Now}, progress.None)
+			}
+			if err == nil && name != "the log as a link" {
+				t.Error("it was restored")
+			}
+			entriesOutside, err := os.ReadDir(outside)
+			if err != nil || len(entriesOutside) != 1 {
+				t.Errorf("outside: %v, %v", entriesOutside, err)
+			}
+			st, err := os.Stat(victim)
+			if err != nil || st.Mode().Perm() != 0o600 || st.Size() != 4 {
+				t.Errorf("victim: %v, %v", st, err)
+			}
+		})
+	}
+}
