@@ -61,7 +61,7 @@ With --cron, versions that failed here before and major versions wait until some
 				return err
 			}
 			if rep.Plan != nil {
-				if err := r.warnOthers(); err != nil {
+				if err := r.afterUpdate(ctx, rep.Version); err != nil {
 					return err
 				}
 			}

@@ -97,8 +97,9 @@ func otherInstances(l paths.Layout) ([]string, error) {
 	return names, nil
 }
 
-// warnOthers says what the switch of the programs means for the other instances of this machine.
-func (r *run) warnOthers() error {
+// afterUpdate says what the update leaves for people to do: other instances of this machine use the same programs, and the
+// agent goes on as the version that it was started as.
+func (r *run) afterUpdate(ctx context.Context, version string) error {
 	l, err := r.layout()
 	if err != nil {
 		return err
@@ -106,6 +107,9 @@ func (r *run) warnOthers() error {
 	others, err := otherInstances(l)
 	for _, name := range others {
 		r.progress.Warn("instance %s uses the same programs: before its server starts again, run practice-server migrate --instance %s", name, name)
+	}
+	if agent, aerr := svc.Open(l).Info(ctx); aerr == nil && agent.Version != version {
+		r.progress.Note("the agent still runs version %s; it is %s from its next start on", agent.Version, version)
 	}
 	return err
 }
