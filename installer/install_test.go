@@ -56,6 +56,7 @@ func TestO1_InstallsADatabaseAndServerOnABareFolder(t *testing.T) {
 
 	// The second run changes nothing, not even a time stamp, and asks nobody.
 	before := c.tree(t)
+	source := c.Source
 	c.Source = unplugged{}
 	again := c.install(t)
 	if again.Changes != 0 || again.Outcome != "committed" {
@@ -65,13 +66,32 @@ func TestO1_InstallsADatabaseAndServerOnABareFolder(t *testing.T) {
 		t.Fatalf("second run changed something:\n%s\n%s", before, after)
 	}
 
-	damage := filepath.Join(c.Layout.Component(release.Server), "1.0.0", "bin", "practice-server")
-	if err := os.WriteFile(damage, []byte("#!/bin/sh\n"), 0o755); err != nil {
+	// A changed file is found by verify and put right by install.
+	c.Source = source
+	program := filepath.Join(c.Layout.Component(release.Server), "1.0.0", "bin", "practice-server")
+	if err := errors.Join(os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755), os.WriteFile(program+".extra", nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	f, err := i.Verify(t.Context(), []string{release.Server})
 	if uerr.KindOf(err) != uerr.Integrity || len(f) != 1 || !strings.Contains(f[0].Problems[0], "practice-server") {
 		t.Fatal(f, err)
+	}
+	if again = c.install(t); again.Changes == 0 {
+		t.Fatalf("repair: %+v", again)
+	}
+	if f, err := i.Verify(t.Context(), nil); err != nil {
+		t.Fatal(f, err)
+	}
+
+	// What the server reads at its start makes it start again.
+	st, err := c.Services.Status(t.Context(), svc.Server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.desired.Practice.Name = "Praxis Huber"
+	c.install(t)
+	if now, err := c.Services.Status(t.Context(), svc.Server); err != nil || now.PID == st.PID {
+		t.Fatal("the server still has the old name", err)
 	}
 }
 
@@ -183,6 +203,8 @@ func TestPreflightRefusesBeforeAnythingChanges(t *testing.T) {
 	defer l.Close()
 	root := c.Options
 	root.EUID, root.RootHint = 0, "runuser -u practice -- practicectl install"
+	full := c.Options
+	full.Free = func(string) (int64, error) { return 1 << 20, nil }
 	elsewhere := clone(c.desired)
 	elsewhere.Listen = "127.0.0.1:0"
 	foreign := c.Options
@@ -195,6 +217,7 @@ func TestPreflightRefusesBeforeAnythingChanges(t *testing.T) {
 	}{
 		"port taken":   {c.Options, c.desired, uerr.Precond, "--listen"},
 		"root":         {root, c.desired, uerr.Precond, "runuser -u practice"},
+		"disk full":    {full, elsewhere, uerr.NoSpace, "--prefix"},
 		"no right":     {foreign, elsewhere, uerr.Precond, "--prefix"},
 		"module":       {c.Options, Desired{Profile: ProfileWorkstation, Modules: []string{"surgery"}}, uerr.Usage, "--help"},
 		"profile":      {c.Options, Desired{Profile: "toaster"}, uerr.Usage, "--help"},
@@ -211,6 +234,30 @@ func TestPreflightRefusesBeforeAnythingChanges(t *testing.T) {
 		if _, err := os.Stat(dir); err == nil {
 			t.Error(dir + " was made")
 		}
+	}
+}
+
+func TestTamperedComponentIsNeverUnpacked(t *testing.T) {
+	c := newClinic(t)
+	c.desired.Profile = ProfileWorkstation
+	blobs, err := filepath.Glob(filepath.Join(c.releases.Dir, "targets", "stable", release.Client, "*", "*", "*"))
+	if err != nil || len(blobs) != 1 {
+		t.Fatal(blobs, err)
+	}
+	data, err := os.ReadFile(blobs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(blobs[0], data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(c.Options).Install(t.Context(), c.desired, "")
+	if uerr.KindOf(err) != uerr.Integrity {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(c.Layout.Component(release.Client)); err == nil {
+		t.Fatal("something of it is on the disk")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"practicectl/internal/diskspace"
 	"practicectl/internal/paths"
 	"practicectl/internal/progress"
 	"practicectl/internal/slots"
@@ -49,6 +50,7 @@ type Options struct {
 	// RootHint is what root should type instead.
 	RootHint string
 
+	Free     func(dir string) (int64, error) // bytes free for this user; nil: asks the file system
 	Now      func() time.Time
 	Progress progress.Reporter
 	Crash    func(point string) // tests end the process here
@@ -67,10 +69,13 @@ type Agent interface {
 // Installer installs one instance.
 type Installer struct{ o Options }
 
-// New returns an installer. Options but Unschedule, Agent, Progress and Crash are required.
+// New returns an installer. All options but Unschedule, Agent, Free, Progress and Crash are required.
 func New(o Options) *Installer {
 	if o.Progress == nil {
 		o.Progress = progress.None
+	}
+	if o.Free == nil {
+		o.Free = diskspace.Free
 	}
 	if o.Crash == nil {
 		o.Crash = func(string) {}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"practicectl/internal/diskspace"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/svc"
 	"practicectl/internal/uerr"
@@ -36,7 +35,7 @@ func (i *Installer) preflight(ctx context.Context, d Desired) error {
 	if _, err := os.Stat(i.o.Layout.Receipts()); err == nil {
 		need = 0 // it is installed: what is added is checked while it is staged
 	}
-	if free, err := diskspace.Free(existing(i.o.Layout.Prefix)); err == nil && free < need {
+	if free, err := i.o.Free(existing(i.o.Layout.Prefix)); err == nil && free < need {
 		return uerr.New(uerr.NoSpace, "install into", i.o.Layout.Prefix, fmt.Errorf("%d MiB are free, %d MiB are needed", free>>20, need>>20),
 			"free space there, or choose another folder with --prefix")
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"practicectl/internal/atomicfile"
 	"practicectl/internal/nodeid"
 	"practicectl/internal/steps"
 	"practicectl/internal/uerr"
@@ -52,38 +53,22 @@ func (j *job) folders() steps.Step {
 	}
 }
 
-// stage brings one version of a component to its place, not yet live.
+// stage brings one version of a component to its place, not yet live. Files of it that were changed are put right.
 func (j *job) stage(p Package) steps.Step {
 	s := j.i.slots(p.Name)
 	return steps.Func{
 		ID: "stage " + p.Name + " " + p.Version, Action: "fetch and unpack " + p.Name + " " + p.Version,
 		On: func(context.Context) (steps.State, error) {
-			if s.Has(p.Version) {
-				return steps.Satisfied, nil
+			if !s.Has(p.Version) || archive.VerifyDir(s.Path(p.Version)) != nil {
+				return steps.Change, nil
 			}
-			return steps.Change, nil
+			return steps.Satisfied, nil
 		},
 		Do: func(ctx context.Context) error {
-			t, err := j.find.target(ctx, p.Name, p.Version)
-			if err != nil {
-				return err
+			if s.Has(p.Version) {
+				return j.repair(ctx, p)
 			}
-			file, err := j.i.fetch(ctx, t)
-			if err != nil {
-				return err
-			}
-			return s.Stage(ctx, p.Version, func(dir string) error {
-				r, err := os.Open(file)
-				if err != nil {
-					return err
-				}
-				defer r.Close()
-				m, err := archive.Unpack(ctx, r, dir)
-				if err == nil && (m.Name != p.Name || m.Version != p.Version) {
-					err = uerr.New(uerr.Integrity, "unpack", t.Path, fmt.Errorf("it is %s %s", m.Name, m.Version), "")
-				}
-				return err
-			})
+			return s.Stage(ctx, p.Version, func(dir string) error { return j.unpack(ctx, p, dir) })
 		},
 		// Another instance may use the component too: what is live stays.
 		Revert: func(context.Context) error {
@@ -98,6 +83,90 @@ func (j *job) stage(p Package) steps.Step {
 		},
 		Proof: func(context.Context) error { return archive.VerifyDir(s.Path(p.Version)) },
 	}
+}
+
+// unpack fetches a component and unpacks it into an empty folder.
+func (j *job) unpack(ctx context.Context, p Package, dir string) error {
+	t, err := j.find.target(ctx, p.Name, p.Version)
+	if err != nil {
+		return err
+	}
+	file, err := j.i.fetch(ctx, t)
+	if err != nil {
+		return err
+	}
+	r, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	m, err := archive.Unpack(ctx, r, dir)
+	if err == nil && (m.Name != p.Name || m.Version != p.Version) {
+		err = uerr.New(uerr.Integrity, "unpack", t.Path, fmt.Errorf("it is %s %s", m.Name, m.Version), "")
+	}
+	return err
+}
+
+// repair replaces every file of a staged version by a fresh one, one rename each, and removes what does not belong
+// there. It works on the live version as well.
+func (j *job) repair(ctx context.Context, p Package) error {
+	dir := j.i.slots(p.Name).Path(p.Version)
+	fresh := dir + ".repair.unverified" // cleared by the slots when we do not get to it
+	if err := os.RemoveAll(fresh); err != nil {
+		return uerr.New(uerr.Precond, "repair", dir, err, "")
+	}
+	err := j.unpack(ctx, p, fresh)
+	if err == nil {
+		err = moveOver(fresh, dir)
+	}
+	return errors.Join(err, os.RemoveAll(fresh))
+}
+
+func moveOver(fresh, dir string) error {
+	belongs := map[string]bool{}
+	err := filepath.WalkDir(fresh, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(fresh, path)
+		if err != nil {
+			return err
+		}
+		belongs[rel] = true
+		to := filepath.Join(dir, rel)
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		if info, err := os.Lstat(to); err == nil && info.IsDir() {
+			if err := os.RemoveAll(to); err != nil {
+				return err
+			}
+		}
+		return atomicfile.Rename(path, to)
+	})
+	if err != nil {
+		return uerr.New(uerr.Precond, "repair", dir, err, "")
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || belongs[rel] {
+			return err
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		return uerr.New(uerr.Precond, "repair", dir, err, "")
+	}
+	return nil
 }
 
 // activate makes the staged version live. Only the first version of a component is made live here.

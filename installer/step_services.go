@@ -2,14 +2,17 @@ package installer
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"practicectl/internal/atomicfile"
@@ -42,9 +45,9 @@ func (j *job) agent() steps.Step {
 }
 
 func (j *job) databaseService() steps.Step {
-	return j.service(svc.Database, "run the database as a service", func(ctx context.Context) (svc.Service, error) {
+	return j.service(svc.Database, "run the database as a service", func(ctx context.Context) (installed, error) {
 		c, err := j.open(ctx)
-		return DatabaseService(j.i.o.Layout, c), err
+		return installed{Service: DatabaseService(j.i.o.Layout, c)}, err
 	}, nil)
 }
 
@@ -52,15 +55,35 @@ func (j *job) serverService() steps.Step {
 	probe := func(ctx context.Context) error {
 		return Probe(ctx, j.d.Listen, filepath.Join(j.i.o.Layout.Cred(), CACertFile), 90*time.Second)
 	}
-	return j.service(svc.Server, "run the core server at "+j.d.URL, func(context.Context) (svc.Service, error) {
+	return j.service(svc.Server, "run the core server at "+j.d.URL, func(context.Context) (installed, error) {
 		program, err := j.i.serverProgram()
-		return ServerService(j.i.o.Layout, program, j.d.Listen, false), err
+		if err != nil {
+			return installed{}, err
+		}
+		reads, err := j.reads()
+		return installed{ServerService(j.i.o.Layout, program, j.d.Listen, false), reads}, err
 	}, probe)
 }
 
-// service installs a service, or replaces its definition, and has it running. What is installed is remembered in a file:
-// equal definitions mean nothing to do.
-func (j *job) service(name, action string, define func(context.Context) (svc.Service, error), probe func(context.Context) error) steps.Step {
+// installed is what a service was last started with: the same again means nothing to do.
+type installed struct {
+	Service svc.Service `json:"service"`
+	Reads   string      `json:"reads"` // SHA-256 of what the service reads when it starts
+}
+
+// reads is the hash of the settings and the certificate, which a running server does not read again.
+func (j *job) reads() (string, error) {
+	certificate, err := os.ReadFile(filepath.Join(j.i.o.Layout.Cred(), TLSCert))
+	if err != nil {
+		return "", err
+	}
+	settings, err := json.Marshal([]any{j.d.Practice, j.d.Listen, j.d.URL, j.d.Provider, j.d.PGBin, j.d.PGPort, j.d.Database})
+	sum := sha256.Sum256(slices.Concat(settings, certificate))
+	return hex.EncodeToString(sum[:]), err
+}
+
+// service installs a service, or replaces its definition, and has it running. What is installed is remembered in a file.
+func (j *job) service(name, action string, define func(context.Context) (installed, error), probe func(context.Context) error) steps.Step {
 	m, file := j.i.o.Services, j.i.serviceFile(name)
 	return steps.Func{
 		ID: name + " service", Action: action,
@@ -69,7 +92,7 @@ func (j *job) service(name, action string, define func(context.Context) (svc.Ser
 			if err != nil {
 				return steps.Change, nil // its component is not installed yet
 			}
-			want, err := encodeService(s)
+			want, err := s.encode()
 			if err != nil {
 				return steps.Blocked, err
 			}
@@ -87,7 +110,7 @@ func (j *job) service(name, action string, define func(context.Context) (svc.Ser
 			if err != nil {
 				return err
 			}
-			text, err := encodeService(s)
+			text, err := s.encode()
 			if err != nil {
 				return err
 			}
@@ -98,7 +121,7 @@ func (j *job) service(name, action string, define func(context.Context) (svc.Ser
 			if old, err := os.ReadFile(file); err == nil {
 				changed = string(old) != string(text)
 			}
-			if err := m.Install(ctx, s); err != nil {
+			if err := m.Install(ctx, s.Service); err != nil {
 				return err
 			}
 			start := m.Start
@@ -126,11 +149,11 @@ func (j *job) service(name, action string, define func(context.Context) (svc.Ser
 				}
 				return err
 			}
-			var s svc.Service
+			var s installed
 			if err := json.Unmarshal(text, &s); err != nil {
 				return err
 			}
-			return errors.Join(m.Install(ctx, s), m.Restart(ctx, name))
+			return errors.Join(m.Install(ctx, s.Service), m.Restart(ctx, name))
 		},
 		Proof: func(ctx context.Context) error {
 			st, err := m.Status(ctx, name)
@@ -150,7 +173,7 @@ func (i *Installer) serviceFile(name string) string {
 	return filepath.Join(i.o.Layout.Var(), "services", name+".json")
 }
 
-func encodeService(s svc.Service) ([]byte, error) {
+func (s installed) encode() ([]byte, error) {
 	data, err := json.MarshalIndent(s, "", "  ")
 	return append(data, '\n'), err
 }

@@ -21,8 +21,9 @@ func (a *app) agentRunCmd() *cobra.Command {
 	return a.leaf(leaf{
 		Use: "run", Short: "Supervise the services and scheduled jobs of the instance",
 		Long: `Runs in the foreground until it is stopped: it starts the services that should run, starts them again when they crash,
-and runs the scheduled jobs. install starts it in the background; after a reboot start it from the user's crontab
-(@reboot) or any service manager. One agent at a time runs for an instance. When it ends, it stops the services.`,
+and runs the scheduled jobs. install starts it in the background; "schedule install agent" starts it with the machine. An
+update that a power cut interrupted is brought to its end first. One agent at a time runs for an instance. When it ends,
+it stops the services.`,
 		Examples: []string{"practicectl agent run --prefix ~/practice", "practicectl agent run -i main"},
 		Args:     cobra.NoArgs,
 		Exits:    []uerr.Kind{uerr.Locked, uerr.Precond, uerr.Interrupted, uerr.Terminated},
@@ -39,9 +40,6 @@ and runs the scheduled jobs. install starts it in the background; after a reboot
 			if err != nil {
 				return err
 			}
-			running, stop := context.WithCancel(ctx)
-			defer stop()
-			go r.finishUpdate(running, o.Note)
 			if err := svc.RunAgent(ctx, o); err != nil {
 				return err
 			}
@@ -64,10 +62,13 @@ func (r *run) agentOptions(l paths.Layout) (svc.AgentOptions, error) {
 	return svc.AgentOptions{
 		Socket: l.AgentSocket(), Lock: l.Lock("agent"), Dir: filepath.Join(l.Var(), "agent"), JobLogs: filepath.Join(l.Log(), "jobs"),
 		Version: buildinfo.Version(), NodeID: id, Now: r.now, Location: r.location(), Supervisor: svc.SupervisorOptions{Env: env},
-		Note: func(format string, args ...any) {
-			r.say("%s %s", r.now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
-		},
+		Note: r.note, Started: func(ctx context.Context) { r.finishUpdate(ctx, r.note) },
 	}, nil
+}
+
+// note writes one line into the agent's own log.
+func (r *run) note(format string, args ...any) {
+	r.say("%s %s", r.now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
 }
 
 // location is the time zone of the practice; that of the machine while there is no configuration.

@@ -23,13 +23,13 @@ func (a *app) scheduleInstallCmd() *cobra.Command {
 	var at, with string
 	return a.leaf(leaf{
 		Use: "install [JOB...]", Short: "Run jobs by themselves, such as the nightly backup",
-		Long: `Makes jobs run by themselves: backup (nightly), verify (weekly), update (nightly) and mirror (nightly). Without a name it
-is backup. They run as a systemd timer, in your crontab or in the agent, whatever works here; --with chooses. Other lines
+		Long: `Makes jobs run by themselves: backup (nightly), verify (weekly), update (nightly), mirror (nightly), and agent, which starts
+the agent with the machine. Without a name it is backup. They run as a systemd timer, in your crontab or in the agent, whatever works here; --with chooses. Other lines
 of the crontab stay as they are. Each machine starts up to half an hour later than the time given, always by the same
 amount, so that not all start at once. A run that was missed is made up for by systemd and the agent.
 
 A job is silent when it succeeds, fails with an exit code when it does not, and never overlaps itself.`,
-		Examples: []string{"practicectl schedule install", "practicectl schedule install backup --at 23:30", "practicectl schedule install verify --at 'sun 05:00' --with agent"},
+		Examples: []string{"practicectl schedule install backup agent", "practicectl schedule install backup --at 23:30", "practicectl schedule install verify --at 'sun 05:00' --with agent"},
 		Args:     cobra.ArbitraryArgs,
 		Complete: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return scheduledNames(), cobra.ShellCompDirectiveNoFileComp
@@ -53,7 +53,7 @@ A job is silent when it succeeds, fails with an exit code when it does not, and 
 	})
 }
 
-// scheduleJobs installs jobs in one backend and removes them from all others, so that none runs twice.
+// scheduleJobs installs each job in one backend and removes them from all others, so that none runs twice.
 func (r *run) scheduleJobs(ctx context.Context, names []string, at, with string) ([]scheduleRow, error) {
 	l, err := r.layout()
 	if err != nil {
@@ -66,13 +66,13 @@ func (r *run) scheduleJobs(ctx context.Context, names []string, at, with string)
 	if err != nil {
 		return nil, err
 	}
-	way, err := scheduleWay(ways, with)
-	if err != nil {
-		return nil, err
-	}
 	rows := []scheduleRow{}
 	for _, name := range names {
 		job, err := r.job(l, name, at)
+		if err != nil {
+			return nil, err
+		}
+		way, err := scheduleWay(ways, with, job)
 		if err != nil {
 			return nil, err
 		}

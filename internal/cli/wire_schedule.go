@@ -29,6 +29,7 @@ var scheduled = []struct {
 	{"verify", "Weekly check of the backups", "sun 04:00", []string{"backup", "verify"}},
 	{"update", "Nightly update", "daily 03:30", []string{"update", "apply"}},
 	{"mirror", "Nightly sync of the mirror", "daily 00:15", []string{"mirror", "sync"}},
+	{"agent", "Agent that supervises the services", "boot", []string{"agent", "run"}},
 }
 
 // The ways to run jobs.
@@ -130,12 +131,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// scheduleWay picks a backend by name; "auto" is the best one.
-func scheduleWay(ways []schedule.Backend, name string) (schedule.Backend, error) {
+// scheduleWay picks a backend for a job by name; "auto" is the best one. The agent cannot start itself.
+func scheduleWay(ways []schedule.Backend, name string, j schedule.Job) (schedule.Backend, error) {
 	for _, w := range ways {
-		if name == "auto" || w.Name() == name {
+		if name == w.Name() || name == "auto" && !(j.When.Boot && w.Name() == "agent") {
 			return w, nil
 		}
+	}
+	if name == "auto" && j.When.Boot {
+		return nil, uerr.New(uerr.Precond, "schedule", j.Name, errors.New("neither systemd nor cron runs here"),
+			"have this run when the machine starts: "+strings.Join(j.Command, " "))
 	}
 	if name == "auto" {
 		return nil, uerr.New(uerr.Precond, "schedule", "", errors.New("neither systemd nor cron nor an agent runs here"), "start the agent: practicectl agent run")

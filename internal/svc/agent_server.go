@@ -30,6 +30,8 @@ type AgentOptions struct {
 	Location   *time.Location
 	Supervisor SupervisorOptions
 	Note       func(format string, args ...any) // for the agent's own log
+	// Started is called once, when what should run runs and the socket answers. Optional.
+	Started func(ctx context.Context)
 }
 
 // RunAgent supervises the installed services and runs the scheduled jobs until ctx ends or a client asks it to stop.
@@ -58,11 +60,17 @@ func RunAgent(ctx context.Context, o AgentOptions) (err error) {
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	server := &http.Server{Handler: a.routes(stop), ReadHeaderTimeout: 10 * time.Second}
+	// Requests end with the agent: a start that waits for a slow service must not keep it from stopping.
+	server := &http.Server{Handler: a.routes(stop), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return running }}
 	var wg sync.WaitGroup
 	served := make(chan error, 1)
 	wg.Go(func() { served <- server.Serve(listener); stop() })
-	wg.Go(func() { a.startWanted(running) })
+	wg.Go(func() {
+		a.startWanted(running)
+		if o.Started != nil {
+			o.Started(running)
+		}
+	})
 	wg.Go(func() { a.jobs.Loop(running) })
 	o.Note("agent %s runs, pid %d", o.Version, os.Getpid())
 	<-running.Done()

@@ -1,6 +1,7 @@
 package svc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,8 +63,7 @@ type keeper struct {
 	done   chan struct{} // closed when no process is left and none will come
 	mu     sync.Mutex
 	st     Status
-	ready  chan struct{} // closed at the first readiness or when there will be none
-	broken error
+	broken error // why it was given up
 }
 
 // Start starts s and waits until it is ready. Starting what runs already waits for its readiness. Error kinds:
@@ -75,25 +75,16 @@ func (v *Supervisor) Start(ctx context.Context, s Service) error {
 	v.mu.Lock()
 	k := v.up[s.Name]
 	if k == nil || k.over() {
-		k = &keeper{s: s, o: v.o, stop: make(chan struct{}), done: make(chan struct{}), ready: make(chan struct{})}
+		k = &keeper{s: s, o: v.o, stop: make(chan struct{}), done: make(chan struct{})}
 		k.st = Status{Name: s.Name, State: Starting, LogFile: s.LogFile}
 		v.up[s.Name] = k
 		go k.keep()
 	}
 	v.mu.Unlock()
 
-	timer := time.NewTimer(s.readyWithin())
-	defer timer.Stop()
-	var why error
-	select {
-	case <-k.ready:
-		if why = k.failure(); why == nil {
-			return nil
-		}
-	case <-timer.C:
-		why = fmt.Errorf("not ready after %s", s.readyWithin())
-	case <-ctx.Done():
-		why = ctx.Err()
+	why := k.waitUp(ctx, s.readyWithin())
+	if why == nil {
+		return nil
 	}
 	if err := v.Stop(context.WithoutCancel(ctx), s.Name); err != nil {
 		why = errors.Join(why, err)
@@ -132,6 +123,28 @@ func (v *Supervisor) Status(name string) Status {
 	return k.st
 }
 
+// waitUp returns nil when the service runs and is ready.
+func (k *keeper) waitUp(ctx context.Context, within time.Duration) error {
+	giveUp := time.After(within)
+	for {
+		k.mu.Lock()
+		state := k.st.State
+		k.mu.Unlock()
+		if state == Running {
+			return nil
+		}
+		select {
+		case <-k.done:
+			return cmp.Or(k.failure(), errors.New("it was stopped"))
+		case <-giveUp:
+			return fmt.Errorf("not ready after %s", within)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 func (k *keeper) over() bool {
 	select {
 	case <-k.done:
@@ -157,8 +170,6 @@ func (k *keeper) set(fn func(*Status)) {
 // keep is the life of a service: run, and after a crash pause and run again, until stopped or crashed too often.
 func (k *keeper) keep() {
 	defer close(k.done)
-	readyOnce := sync.OnceFunc(func() { close(k.ready) })
-	defer readyOnce()
 	log, err := openLog(k.s.LogFile, k.o.LogLimit)
 	if err != nil {
 		k.giveUp(err)
@@ -169,7 +180,7 @@ func (k *keeper) keep() {
 	pause := k.o.FirstPause
 	for {
 		began := time.Now()
-		exit, stopped := k.once(log, readyOnce)
+		exit, stopped := k.once(log)
 		if stopped {
 			k.set(func(s *Status) { s.State, s.PID, s.LastExit = Stopped, 0, exit })
 			return
@@ -207,7 +218,7 @@ func (k *keeper) giveUp(err error) {
 }
 
 // once runs the program to its end and says how it ended and whether we asked for it.
-func (k *keeper) once(log *logFile, ready func()) (exit string, stopped bool) {
+func (k *keeper) once(log *logFile) (exit string, stopped bool) {
 	cmd := exec.Command(k.s.Command[0], k.s.Command[1:]...)
 	cmd.Env = append(slices.Clone(k.o.Env), k.s.Env...)
 	cmd.Dir = k.s.Dir
@@ -234,7 +245,6 @@ func (k *keeper) once(log *logFile, ready func()) (exit string, stopped bool) {
 					s.State = Running
 				}
 			})
-			ready()
 		}
 	}()
 	select {

@@ -84,6 +84,10 @@ func (r *Runner) Install(_ context.Context, j Job) (bool, error) {
 	if err := j.Check(); err != nil {
 		return false, uerr.New(uerr.Precond, "schedule", j.Name, err, "")
 	}
+	if j.When.Boot {
+		return false, uerr.New(uerr.Precond, "schedule", j.Name, errors.New("the agent cannot start anything before it runs itself"),
+			"practicectl schedule install "+j.Name+" --with cron")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := slices.IndexFunc(r.jobs, func(k runnerJob) bool { return k.Name == j.Name })

@@ -214,6 +214,40 @@ func TestO3_SystemdTimerIsWrittenOnceAndRemoved(t *testing.T) {
 	}
 }
 
+func TestWhatStartsWithTheMachine(t *testing.T) {
+	j := Job{Name: "agent", Title: "Agent", When: parse(t, "boot"), Command: []string{"/bin/true", "agent", "run"}}
+	if j.When.String() != "boot" || !j.When.Next(time.Now(), time.UTC).IsZero() {
+		t.Fatal(j.When)
+	}
+	program, table := crontab(t)
+	c := Cron{Program: program, Instance: "main", NodeID: "n", Now: time.Now, Location: time.UTC}
+	if changed, err := c.Install(t.Context(), j); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	if text, err := os.ReadFile(table); err != nil || !strings.Contains(string(text), "\n@reboot /bin/true agent run\n") {
+		t.Fatalf("%s %v", text, err)
+	}
+	var said []string
+	s := Systemd{Dir: t.TempDir(), User: true, Suffix: "main", Now: time.Now, Location: time.UTC,
+		Control: func(_ context.Context, args ...string) error {
+			said = append(said, strings.Join(args, " "))
+			return nil
+		}}
+	if _, err := s.Install(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := s.Remove(t.Context(), "agent"); err != nil || !removed {
+		t.Fatal(removed, err)
+	}
+	if want := "--user daemon-reload;--user enable practice-agent@main.service;--user disable practice-agent@main.service;--user daemon-reload"; strings.Join(said, ";") != want {
+		t.Fatal(said)
+	}
+	b := newBench(t, filepath.Join(t.TempDir(), "jobs.json"), "2026-05-01T12:00:00Z")
+	if _, err := b.Install(t.Context(), j); uerr.KindOf(err) != uerr.Precond {
+		t.Fatal("the agent starts itself:", err)
+	}
+}
+
 // bench is a runner with a clock that the test moves.
 type bench struct {
 	*Runner

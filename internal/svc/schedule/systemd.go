@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,11 +40,15 @@ func (s Systemd) unit(job, kind string) string {
 	return "practice-" + job + "@" + s.Suffix + "." + kind
 }
 
-// marker begins the line of a timer unit that holds the job as we read it back.
+// marker begins the line of the unit that is enabled; it holds the job as we read it back.
 const marker = "# job "
 
 func (s Systemd) files(j Job) (map[string]string, error) {
 	data, err := json.Marshal(j)
+	if j.When.Boot {
+		service := unit.Service{Description: j.Title + " (practice " + s.Suffix + ")", User: s.RunAs, Command: j.Command, Writable: s.Writable, Network: unit.Anywhere}
+		return map[string]string{s.unit(j.Name, "service"): marker + string(data) + "\n" + service.String()}, err
+	}
 	service := unit.Service{Description: j.Title + " (practice " + s.Suffix + ")", User: s.RunAs, Command: j.Command, Oneshot: true,
 		StartWithin: 8 * time.Hour, Writable: s.Writable, Network: unit.Anywhere}
 	timer := unit.Timer{Description: j.Title + " (practice " + s.Suffix + ")", OnCalendar: j.When.OnCalendar(), Spread: Spread}
@@ -53,7 +58,15 @@ func (s Systemd) files(j Job) (map[string]string, error) {
 	}, err
 }
 
-// Install writes the two units and starts the timer.
+// starts is the unit that is enabled: the timer, or the service itself when it starts with the machine.
+func (s Systemd) starts(j Job) string {
+	if j.When.Boot {
+		return s.unit(j.Name, "service")
+	}
+	return s.unit(j.Name, "timer")
+}
+
+// Install writes the units and starts the timer. What starts with the machine is not started now.
 func (s Systemd) Install(ctx context.Context, j Job) (bool, error) {
 	if err := j.Check(); err != nil {
 		return false, uerr.New(uerr.Precond, "schedule", j.Name, err, "")
@@ -82,22 +95,31 @@ func (s Systemd) Install(ctx context.Context, j Job) (bool, error) {
 	if err := s.control(ctx, "daemon-reload"); err != nil {
 		return false, err
 	}
-	if err := s.control(ctx, "enable", s.unit(j.Name, "timer")); err != nil {
-		return false, err
+	if err := s.control(ctx, "enable", s.starts(j)); err != nil || j.When.Boot {
+		return true, err
 	}
 	return true, s.control(ctx, "restart", s.unit(j.Name, "timer")) // restart: a running timer takes the new time
 }
 
-// Remove stops the timer and deletes both units.
+// Remove disables the job and deletes its units. A service that runs goes on running.
 func (s Systemd) Remove(ctx context.Context, name string) (bool, error) {
-	timer := filepath.Join(s.Dir, s.unit(name, "timer"))
-	if _, err := os.Stat(timer); errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err := s.control(ctx, "disable", "--now", s.unit(name, "timer")); err != nil {
+	entries, err := s.List(ctx)
+	if err != nil {
 		return false, err
 	}
-	for _, path := range []string{timer, filepath.Join(s.Dir, s.unit(name, "service"))} {
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.Name == name })
+	if i < 0 {
+		return false, nil
+	}
+	disable := []string{"disable", "--now", s.starts(entries[i].Job)}
+	if entries[i].When.Boot {
+		disable = []string{"disable", s.starts(entries[i].Job)}
+	}
+	if err := s.control(ctx, disable...); err != nil {
+		return false, err
+	}
+	for _, kind := range []string{"timer", "service"} {
+		path := filepath.Join(s.Dir, s.unit(name, kind))
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, uerr.New(uerr.Precond, "remove", path, err, "")
 		}
@@ -105,9 +127,9 @@ func (s Systemd) Remove(ctx context.Context, name string) (bool, error) {
 	return true, s.control(ctx, "daemon-reload")
 }
 
-// List returns the jobs whose timer units are there.
+// List returns the jobs whose units are there.
 func (s Systemd) List(context.Context) ([]Entry, error) {
-	names, err := fs.Glob(os.DirFS(s.Dir), s.unit("*", "timer"))
+	names, err := fs.Glob(os.DirFS(s.Dir), s.unit("*", "*"))
 	if err != nil {
 		return nil, err
 	}

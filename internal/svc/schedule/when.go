@@ -17,12 +17,16 @@ import (
 type When struct {
 	Hour, Minute int
 	Days         []time.Weekday // sorted, Sunday first; empty: every day
+	Boot         bool           // not at a time, but when the machine starts
 }
 
 var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
-// Parse reads "02:30", "daily 02:30", "sun 02:30" or "mon,thu 22:00".
+// Parse reads "02:30", "daily 02:30", "sun 02:30", "mon,thu 22:00" or "boot".
 func Parse(s string) (When, error) {
+	if strings.TrimSpace(s) == "boot" {
+		return When{Boot: true}, nil
+	}
 	bad := fmt.Errorf("time %q: want HH:MM, or days and a time such as \"sun 02:30\" or \"mon,thu 22:00\"", s)
 	fields := strings.Fields(strings.ToLower(s))
 	if len(fields) < 1 || len(fields) > 2 {
@@ -52,6 +56,9 @@ func Parse(s string) (When, error) {
 
 // String returns the form that Parse reads.
 func (w When) String() string {
+	if w.Boot {
+		return "boot"
+	}
 	if len(w.Days) == 0 {
 		return fmt.Sprintf("daily %02d:%02d", w.Hour, w.Minute)
 	}
@@ -84,8 +91,11 @@ func (w When) OnCalendar() string {
 	return w.days(",") + " " + at
 }
 
-// Cron returns w as the first five fields of a crontab line.
+// Cron returns w as the first fields of a crontab line.
 func (w When) Cron() string {
+	if w.Boot {
+		return "@reboot"
+	}
 	days := "*"
 	if len(w.Days) > 0 {
 		days = w.days(",")
@@ -95,6 +105,9 @@ func (w When) Cron() string {
 
 // Plus returns w later by less than a day, past midnight if need be.
 func (w When) Plus(d time.Duration) When {
+	if w.Boot {
+		return w
+	}
 	minutes := w.Hour*60 + w.Minute + int(d.Minutes())
 	later := When{Hour: minutes / 60 % 24, Minute: minutes % 60}
 	for _, day := range w.Days {
@@ -105,8 +118,12 @@ func (w When) Plus(d time.Duration) When {
 }
 
 // Next returns the first run after the given instant, in loc. A local time that the clock change skips runs once, as
-// much later as the clock jumped; one that comes twice runs the first time only.
+// much later as the clock jumped; one that comes twice runs the first time only. Nobody knows the next start of the
+// machine: zero.
 func (w When) Next(after time.Time, loc *time.Location) time.Time {
+	if w.Boot {
+		return time.Time{}
+	}
 	day := after.In(loc)
 	for ; ; day = day.AddDate(0, 0, 1) {
 		noon := time.Date(day.Year(), day.Month(), day.Day(), 12, 0, 0, 0, loc) // exists in every zone that people live in
