@@ -25,7 +25,7 @@ type process struct {
 type state struct {
 	Schema    int       `json:"schema"`
 	Processes []process `json:"processes"`
-	RunDirs   []string  `json:"run_dirs"` // socket folders outside of the demo's folder
+	RunDirs   []string  `json:"run_dirs"` // folders of the demo outside of its own
 	URL       string    `json:"url,omitempty"`
 	path      string
 }

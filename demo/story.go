@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -233,6 +234,12 @@ func (s *story) makeRepository(ctx context.Context) (string, error) {
 func (s *story) startStore(ctx context.Context) (string, error) {
 	if s.o.Store != "" {
 		s.storeFlags = []string{"--store", s.o.Store}
+		if _, err := os.Stat(s.o.Store); errors.Is(err, fs.ErrNotExist) { // what the demo makes, `demo down` removes
+			s.state.RunDirs = append(s.state.RunDirs, s.o.Store)
+			if err := s.state.save(); err != nil {
+				return "", err
+			}
+		}
 		return s.o.Store, nil
 	}
 	access, key := secret.New("demo-access"), secret.New("demo-secret-on-loopback")
@@ -337,7 +344,7 @@ func (s *story) update(ctx context.Context) (string, error) {
 }
 
 func (s *story) brokenUpdate(ctx context.Context) (string, error) {
-	err := s.clinic.run(ctx, nil, "update", "apply", "--to", "1.2.0", "--yes")
+	err := s.clinic.run(ctx, nil, "update", "apply", "--to", "1.2.0", "--ready-within", "8s", "--yes")
 	if exitOf(err) != uerr.Failed.Info().Exit {
 		return "", fmt.Errorf("the broken release ended with exit %d, want 1: %w", exitOf(err), err)
 	}
