@@ -99,3 +99,35 @@ func TestO5_TablespacesAndManyDatabasesComeBack(t *testing.T) {
 		checkIndexes(t, copied)
 	})
 }
+
+// TestO5_SnapshotOfALaterTimelineRestores saves a cluster that was promoted once.
+func TestO5_SnapshotOfALaterTimelineRestores(t *testing.T) {
+	c := testenv.PG(t, 18, testenv.Bootstrapped)
+	conn := connect(t, c)
+	fill(t, conn, 300)
+	st, _ := dirStore(t)
+	g := newRig(t, st)
+	g.run(source(c))
+	target := restoreFolder(t, c)
+	g.restore("latest", target, backup.RestoreOptions{Own: own(c)})
+	signal := filepath.Join(target, "pg", "standby.signal")
+	err := os.WriteFile(signal, nil, 0o600)
+	if give := own(c); err == nil && give != nil {
+		err = give(signal)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	promoted := startCopy(t, c, filepath.Join(target, "pg"))
+	conn = connect(t, promoted)
+	execSQL(t, conn, `SELECT pg_promote()`)
+	execSQL(t, conn, `UPDATE account SET note = 'zweite Zeitlinie' WHERE id < 50`)
+	rep := g.run(source(promoted))
+	if rep.Snapshot.Database.Timeline != 2 || !strings.Contains(rep.Snapshot.WAL[0].Key, "/00000002/history-") {
+		t.Errorf("timeline %d, log %v", rep.Snapshot.Database.Timeline, rep.Snapshot.WAL)
+	}
+	g.verifyAll()
+	again := restoreFolder(t, c)
+	g.restore("latest", again, backup.RestoreOptions{Own: own(c)})
+	sameRows(t, dump(t, conn), dump(t, connect(t, startCopy(t, c, filepath.Join(again, "pg")))))
+}

@@ -177,8 +177,8 @@ func (v *verification) content(ctx context.Context, packs map[repo.PackID]int64,
 			return nil
 		})
 	}
-	for id := range packs {
-		check(func() ([]byte, error) { return restore.FetchPack(ctx, v.repo, id) }, &v.rep.Packs)
+	for id, size := range packs {
+		check(func() ([]byte, error) { return restore.FetchPack(ctx, v.repo, repo.StoredPack{ID: id, Size: size}) }, &v.rep.Packs)
 	}
 	for _, o := range log {
 		check(func() ([]byte, error) { return wal.Fetch(ctx, v.repo.Store, o) }, &v.rep.Log)

@@ -153,16 +153,21 @@ func (s *Session) Stop(ctx context.Context, rec *wal.Recorder) (End, []repo.WALO
 		return End{}, nil, err
 	}
 	end := s.describe(uint32(timeline), label, spaces)
+	stored := make([]repo.WALObject, 0, len(objects)+1)
 	if timeline > 1 {
 		_, history, err := pgcluster.TimelineHistory(ctx, s.o.ConnString, uint32(timeline))
 		if err != nil {
 			return End{}, nil, err
 		}
 		end.Body.History = string(history)
+		o, err := rec.History(uint32(timeline), history)
+		if err != nil {
+			return End{}, nil, err
+		}
+		stored = append(stored, o)
 	}
-	stored := make([]repo.WALObject, len(objects))
-	for i, o := range objects {
-		stored[i] = o.Stored
+	for _, o := range objects {
+		stored = append(stored, o.Stored)
 		end.Body.WAL = append(end.Body.WAL, repo.WALPiece{Key: o.Stored.Key, Start: o.Start.String(), End: o.End.String()})
 	}
 	return end, stored, nil

@@ -126,18 +126,25 @@ func (r *Repo) IndexKey() (IndexKey, error) {
 
 // ReadObject reads a whole object of at most limit bytes. Errors are the store's.
 func ReadObject(ctx context.Context, st objstore.Store, key string, limit int64) ([]byte, error) {
+	return ReadSized(ctx, st, key, 0, limit)
+}
+
+// ReadSized is ReadObject for an object that should have size bytes, so that they are read into one piece of memory.
+func ReadSized(ctx context.Context, st objstore.Store, key string, size, limit int64) ([]byte, error) {
 	rc, err := st.Get(ctx, key, 0, -1)
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(rc, limit+1))
+	var buf bytes.Buffer
+	buf.Grow(int(min(size, limit)) + bytes.MinRead)
+	_, err = buf.ReadFrom(io.LimitReader(rc, limit+1))
 	if err := errors.Join(err, rc.Close()); err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
+	if int64(buf.Len()) > limit {
 		return nil, uerr.New(uerr.Integrity, "read", st.String()+" "+key, fmt.Errorf("it is larger than %d bytes", limit), "practicectl backup verify")
 	}
-	return data, nil
+	return buf.Bytes(), nil
 }
 
 // Create stores data under key unless the key is taken: objstore.ErrExists.

@@ -2,6 +2,7 @@
 package restore
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,8 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"filippo.io/age"
 
 	"practicectl/backup/repo"
 	"practicectl/internal/diskspace"
@@ -132,28 +131,28 @@ func (p *Plan) need() int64 {
 	return n
 }
 
-// pack fetches and opens one pack. Its name is its checksum, so that any change shows.
+// pack fetches and opens one pack. Error kinds: Integrity naming the pack, Auth, Unreachable.
 func (p *Plan) pack(ctx context.Context, id repo.PackID) ([]byte, error) {
-	return OpenPack(ctx, p.repo, id, p.repo.Keys.Identities...)
-}
-
-// OpenPack fetches a pack and returns its plaintext. Error kinds: Integrity naming the pack, Auth, Unreachable.
-func OpenPack(ctx context.Context, r *repo.Repo, id repo.PackID, ids ...age.Identity) ([]byte, error) {
-	data, err := FetchPack(ctx, r, id)
+	data, err := FetchPack(ctx, p.repo, repo.StoredPack{ID: id, Size: p.sizes[id]})
 	if err != nil {
 		return nil, err
 	}
-	plain, err := sealed.OpenBytes(data, ids...)
-	if err != nil {
-		return nil, repo.Tampered("open the pack", r.Store, id.Key(), err)
+	r, err := sealed.Open(bytes.NewReader(data), p.repo.Keys.Identities...)
+	if err == nil {
+		var plain bytes.Buffer
+		plain.Grow(len(data) + bytes.MinRead)
+		if _, err = plain.ReadFrom(r); err == nil {
+			return plain.Bytes(), nil
+		}
 	}
-	return plain, nil
+	return nil, repo.Tampered("open the pack", p.repo.Store, id.Key(), err)
 }
 
-// FetchPack reads a pack and compares it with its name, which needs no key.
-func FetchPack(ctx context.Context, r *repo.Repo, id repo.PackID) ([]byte, error) {
+// FetchPack reads a pack and compares it with its name, which is its checksum; that needs no key.
+func FetchPack(ctx context.Context, r *repo.Repo, want repo.StoredPack) ([]byte, error) {
 	const op = "read the pack"
-	data, err := repo.ReadObject(ctx, r.Store, id.Key(), repo.MaxPack)
+	id := want.ID
+	data, err := repo.ReadSized(ctx, r.Store, id.Key(), want.Size, repo.MaxPack)
 	if err != nil {
 		return nil, repo.StoreError(op, r.Store, id.Key(), err)
 	}

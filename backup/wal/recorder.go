@@ -97,6 +97,12 @@ func (r *Recorder) Finish(stop pgcluster.LSN) ([]Object, error) {
 	return out, nil
 }
 
+// History stores the history file of a timeline beside the timeline's log.
+func (r *Recorder) History(timeline uint32, content []byte) (repo.WALObject, error) {
+	prefix := fmt.Sprintf("%s%d/%08X/history-", repo.WALPrefix, r.system, timeline)
+	return r.storeOne(prefix, prefix+r.hash.Chunk(content).String(), content)
+}
+
 // Added is the number of bytes stored.
 func (r *Recorder) Added() int64 {
 	r.mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"practicectl/backup"
+	"practicectl/internal/lockfile"
+	"practicectl/internal/paths"
 )
 
 func (u unprivileged) decode(v any, args ...string) {
@@ -71,6 +73,20 @@ func TestO5_BackupAndRestoreFromTheCommandLine(t *testing.T) {
 	}
 	u.want(0, "page by page", "backup", "verify", "--identity", filepath.Join(media, "a.key"))
 	u.want(10, "", "backup", "show", "ffffffffffff")
+
+	// A second run at the same time is refused, with the holder's name, and changes nothing.
+	l, err := paths.New(u.prefix, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lock, err := lockfile.Acquire(t.Context(), l.Lock("backup"), "backup run", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.want(11, "pid", "backup", "run")
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
 
 	u.restoreFromBareStore(media, store)
 
