@@ -2,6 +2,8 @@ package updater
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,7 +57,7 @@ func (u *Updater) stageOne(ctx context.Context, t release.Target) error {
 	s := u.slots(t.Component)
 	if s.Has(t.Version) {
 		// From an earlier run. It is used only if it still is what was signed.
-		if archive.VerifyDir(s.Path(t.Version)) == nil {
+		if verify(t, s.Path(t.Version)) == nil {
 			return nil
 		}
 		if err := s.Remove(t.Version); err != nil {
@@ -97,11 +99,23 @@ func (u *Updater) unpack(ctx context.Context, t release.Target, file string, s s
 		return uerr.New(uerr.Integrity, "unpack", t.Path, fmt.Errorf("it holds %s %s for %s/%s", m.Name, m.Version, m.OS, m.Arch),
 			"tell the vendor; nothing was installed")
 	}
-	if t.Component != release.Practicectl {
-		return nil
+	if t.Component == release.Practicectl {
+		if err := replaceSelf(m, s.CurrentPath(), dir); err != nil {
+			return err
+		}
 	}
-	if err := replaceSelf(m, s.CurrentPath(), dir); err != nil {
-		return err
+	return verify(t, dir)
+}
+
+// verify compares an unpacked component with what was signed: the signature names the hash of its manifest, the manifest
+// those of its files.
+func verify(t release.Target, dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, archive.ManifestName))
+	if err != nil {
+		return uerr.New(uerr.Integrity, "read the component in", dir, err, "practicectl update apply")
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != t.ContentSHA256 {
+		return uerr.New(uerr.Integrity, "verify the component in", dir, errors.New("it is not the one that was signed"), "practicectl update apply")
 	}
 	return archive.VerifyDir(dir)
 }

@@ -2,6 +2,8 @@ package updater
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"maps"
@@ -15,6 +17,7 @@ import (
 	"practicectl/internal/testenv"
 	"practicectl/internal/uerr"
 	"practicectl/release"
+	"practicectl/release/archive"
 	"practicectl/release/publish"
 )
 
@@ -223,6 +226,19 @@ func TestO9_AStagedVersionThatSomebodyChangedIsFetchedAgain(t *testing.T) {
 	}
 	evil := filepath.Join(r.slots("server").Path("1.1.0"), "bin", "server")
 	if err := os.WriteFile(evil, []byte("#!/bin/sh\necho evil server\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever changes a file may also make a manifest that fits.
+	server := r.slots("server")
+	manifest := filepath.Join(server.Path("1.1.0"), archive.ManifestName)
+	m := must(archive.ReadManifest(server.Path("1.1.0")))
+	sum := sha256.Sum256(must(os.ReadFile(evil)))
+	for i := range m.Files {
+		if m.Files[i].Path == "bin/server" {
+			m.Files[i].SHA256, m.Files[i].Size = hex.EncodeToString(sum[:]), int64(len(must(os.ReadFile(evil))))
+		}
+	}
+	if err := errors.Join(os.WriteFile(manifest, must(m.Encode()), 0o644), archive.VerifyDir(server.Path("1.1.0"))); err != nil {
 		t.Fatal(err)
 	}
 	if rep, err := u.Update(t.Context(), Request{}); err != nil || rep.Version != "1.1.0" {
