@@ -15,7 +15,6 @@ import (
 	"practicectl/internal/uerr"
 	"practicectl/release"
 	"practicectl/release/archive"
-	"practicectl/release/trust"
 )
 
 // finder turns a desired state into exact components. The source is asked only for what is not on the disk.
@@ -23,7 +22,6 @@ type finder struct {
 	i       *Installer
 	d       Desired
 	version string // of the product
-	cat     *trust.Catalog
 }
 
 // components returns what d needs, in the order of installation. A component that is installed stays as it is:
@@ -52,7 +50,7 @@ func (f *finder) productVersion(ctx context.Context) (string, error) {
 			return v, err
 		}
 	}
-	cat, err := f.catalog(ctx)
+	cat, err := f.i.catalog(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -72,18 +70,6 @@ func (f *finder) productVersion(ctx context.Context) (string, error) {
 		return "", uerr.New(uerr.NotFound, "install", leading, err, "see what there is: practicectl component list --from "+f.d.Source)
 	}
 	return c.Release.Version, nil
-}
-
-func (f *finder) catalog(ctx context.Context) (*trust.Catalog, error) {
-	if f.cat == nil {
-		f.i.o.Progress.Note("asking %s for releases", f.d.Source)
-		cat, err := f.i.o.Source.Refresh(ctx)
-		if err != nil {
-			return nil, err
-		}
-		f.cat = cat
-	}
-	return f.cat, nil
 }
 
 // lookup describes one component: from the disk when it is there, else from the verified archive.
@@ -111,7 +97,7 @@ func (f *finder) lookup(ctx context.Context, name string) (Package, error) {
 
 // target finds a component in the catalog. An empty version means the product's, or the newest of what is not ours.
 func (f *finder) target(ctx context.Context, name, version string) (release.Target, error) {
-	cat, err := f.catalog(ctx)
+	cat, err := f.i.catalog(ctx)
 	if err != nil {
 		return release.Target{}, err
 	}
@@ -141,10 +127,17 @@ func (f *finder) head(ctx context.Context, t release.Target) (archive.Manifest, 
 
 // fetch brings an archive into the download folder, verified.
 func (i *Installer) fetch(ctx context.Context, t release.Target) (string, error) {
+	if file, ok := i.fetched[t.SHA256]; ok {
+		return file, nil
+	}
 	file := filepath.Join(i.o.Layout.Downloads(), t.SHA256+".tar.zst")
 	task := i.o.Progress.Task("fetch "+t.Component+" "+t.Version, progress.Bytes, t.Length)
 	defer task.Done()
-	return file, i.o.Source.Fetch(ctx, t, file, task)
+	if err := i.o.Source.Fetch(ctx, t, file, task); err != nil {
+		return "", err
+	}
+	i.fetched[t.SHA256] = file
+	return file, nil
 }
 
 // program returns the path of a program of an installed component, through the name that stays when the version changes.

@@ -66,8 +66,12 @@ type Agent interface {
 	Stop(ctx context.Context) error
 }
 
-// Installer installs one instance.
-type Installer struct{ o Options }
+// Installer installs one instance. It asks the source once; make a new one for each command.
+type Installer struct {
+	o       Options
+	cat     *trust.Catalog
+	fetched map[string]string // SHA-256 of an archive to the file that holds it, verified in this process
+}
 
 // New returns an installer. All options but Unschedule, Agent, Free, Progress and Crash are required.
 func New(o Options) *Installer {
@@ -80,11 +84,24 @@ func New(o Options) *Installer {
 	if o.Crash == nil {
 		o.Crash = func(string) {}
 	}
-	return &Installer{o: o}
+	return &Installer{o: o, fetched: map[string]string{}}
 }
 
 func (i *Installer) slots(component string) slots.Slots {
 	return slots.Slots{Dir: i.o.Layout.Component(component)}
+}
+
+// catalog asks the source what there is.
+func (i *Installer) catalog(ctx context.Context) (*trust.Catalog, error) {
+	if i.cat != nil {
+		return i.cat, nil
+	}
+	i.o.Progress.Note("looking for releases")
+	cat, err := i.o.Source.Refresh(ctx)
+	if err == nil {
+		i.cat = cat
+	}
+	return cat, err
 }
 
 func (i *Installer) journal() string { return filepath.Join(i.o.Layout.Journals(), "install.jsonl") }

@@ -2,15 +2,17 @@ package installer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"practicectl/internal/paths"
+	"practicectl/internal/uerr"
 	"practicectl/release"
 )
 
 // OnMachine fills in what the receipts say about a machine: its profile and the components that somebody asked for
-// besides. What d says already is kept.
+// besides. What d says already is kept. Error kind: Precond when d would make a workstation of a server.
 func OnMachine(l paths.Layout, d Desired) (Desired, error) {
 	all, err := ReadReceipts(l.Receipts())
 	if err != nil {
@@ -24,6 +26,9 @@ func OnMachine(l paths.Layout, d Desired) (Desired, error) {
 		if len(all) > 0 && !has(release.Server) {
 			d.Profile = ProfileWorkstation
 		}
+	}
+	if d.Profile != ProfileServer && has(release.Server) {
+		return d, uerr.New(uerr.Precond, "make a "+d.Profile+" of", l.Instance, errors.New("it is a server"), "use another instance for it: -i NAME")
 	}
 	base := Desired{Profile: d.Profile}.wanted()
 	for _, r := range all {
@@ -45,7 +50,7 @@ type Offered struct {
 
 // Offer asks the source for the newest version of every component.
 func (i *Installer) Offer(ctx context.Context) ([]Offered, error) {
-	cat, err := i.o.Source.Refresh(ctx)
+	cat, err := i.catalog(ctx)
 	if err != nil {
 		return nil, err
 	}

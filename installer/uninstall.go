@@ -232,5 +232,6 @@ func (i *Installer) stopServices(ctx context.Context) error {
 			return err
 		}
 	}
-	return os.RemoveAll(dir)
+	// Jobs that a dead agent still had go too.
+	return errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(i.o.Layout.Var(), "agent")))
 }

@@ -34,7 +34,7 @@ Nothing else is touched. Modules may be named without their prefix: "accounting"
 			if _, err := r.config(); err != nil { // nothing to add to
 				return err
 			}
-			d, err := r.onMachine()
+			d, err := r.onMachine("")
 			if err != nil {
 				return err
 			}

@@ -70,7 +70,7 @@ installed, and in which version.`,
 
 // offered adds what the source has to the rows of what is installed.
 func (r *run) offered(ctx context.Context, rows []componentRow, from string) ([]componentRow, error) {
-	d, err := r.onMachine()
+	d, err := r.onMachine("")
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ database stay.`,
 			if err != nil {
 				return err
 			}
-			d, err := r.onMachine()
+			d, err := r.onMachine("")
 			if err != nil {
 				return err
 			}

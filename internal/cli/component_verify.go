@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +44,10 @@ receipts, and looks whether the services run and the keys are readable by their 
 func showFindings(w io.Writer, all []installer.Finding) {
 	for _, f := range all {
 		if f.OK {
-			fmt.Fprintf(w, "ok   %s %s\n", f.Component, f.Version)
+			fmt.Fprintln(w, strings.TrimSpace("ok   "+f.Component+" "+f.Version))
 			continue
 		}
-		fmt.Fprintf(w, "BAD  %s %s\n", f.Component, f.Version)
+		fmt.Fprintln(w, strings.TrimSpace("BAD  "+f.Component+" "+f.Version))
 		for _, p := range f.Problems {
 			fmt.Fprintf(w, "       %s\n", p)
 		}

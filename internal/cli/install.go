@@ -88,15 +88,15 @@ func (o *installOptions) desired(r *run, args []string) (installer.Desired, erro
 	if err := installer.RefuseRoot(os.Geteuid(), r.asUser()); err != nil {
 		return installer.Desired{}, err
 	}
-	d, err := r.onMachine()
+	w := o.want
+	d, err := r.onMachine(w.Profile)
 	if err != nil {
 		return d, err
 	}
-	w := o.want
 	for _, s := range []struct {
 		to   *string
 		from string
-	}{{&d.Profile, w.Profile}, {&d.Version, w.Version}, {&d.Channel, w.Channel}, {&d.Mode, w.Mode}, {&d.Provider, w.Provider}, {&d.Listen, w.Listen}, {&d.URL, w.URL},
+	}{{&d.Version, w.Version}, {&d.Channel, w.Channel}, {&d.Mode, w.Mode}, {&d.Provider, w.Provider}, {&d.Listen, w.Listen}, {&d.URL, w.URL},
 		{&d.Practice.Name, w.Practice.Name}, {&d.Practice.Language, w.Practice.Language}, {&d.Practice.Timezone, w.Practice.Timezone},
 		{&d.Practice.Currency, w.Practice.Currency}} {
 		if s.from != "" {
@@ -152,6 +152,9 @@ func (r *run) install(ctx context.Context, d installer.Desired, digest string, d
 	if err != nil {
 		return err
 	}
+	if err := r.checkSource(ctx, inst, d.Source); err != nil {
+		return err
+	}
 	if r.dryRun() {
 		plan, err := inst.Plan(ctx, d)
 		if plan == nil {
@@ -173,6 +176,17 @@ func (r *run) install(ctx context.Context, d installer.Desired, digest string, d
 		return err
 	}
 	return r.result(rep, func(w io.Writer) { showInstalled(w, rep, d) })
+}
+
+// checkSource asks a source that is not the configured one before it is written down, even when nothing is needed from
+// it now.
+func (r *run) checkSource(ctx context.Context, inst *installer.Installer, source string) error {
+	f, err := r.config()
+	if err != nil || f.Update.Source == source {
+		return nil // a new instance fetches everything from it anyhow
+	}
+	_, err = inst.Offer(ctx)
+	return err
 }
 
 func showInstallPlan(w io.Writer, p *installer.Plan) {

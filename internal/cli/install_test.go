@@ -189,6 +189,8 @@ func TestO1_RealProgramsFromBareFolderToServingAndBack(t *testing.T) {
 	if again.Changes != 0 {
 		t.Fatalf("the second run made %d changes", again.Changes)
 	}
+	s.want(14, "install", "--profile", "workstation")
+	s.want(15, "install", "--from", "/nowhere") // and it is not written down
 	s.want(0, "component", "verify")
 	rows := decode[[]componentRow](t, first2(s.want(0, "component", "list", "--available", "--json")))
 	names := map[string]string{}

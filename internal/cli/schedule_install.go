@@ -48,7 +48,7 @@ A job is silent when it succeeds, fails with an exit code when it does not, and 
 			if err != nil {
 				return err
 			}
-			return r.result(rows, func(w io.Writer) { showSchedule(w, rows) })
+			return r.result(rows, func(w io.Writer) { r.showSchedule(w, rows) })
 		},
 	})
 }
@@ -104,15 +104,15 @@ func (r *run) scheduleJobs(ctx context.Context, names []string, at, with string)
 	return rows, nil
 }
 
-func showSchedule(w io.Writer, rows []scheduleRow) {
+func (r *run) showSchedule(w io.Writer, rows []scheduleRow) {
 	lines := [][]string{}
 	for _, row := range rows {
 		next, last := "", ""
 		if !row.Next.IsZero() {
-			next = "next " + row.Next.Format("Mon 2006-01-02 15:04 MST")
+			next = "next " + row.Next.In(r.location()).Format("Mon 2006-01-02 15:04 MST")
 		}
 		if row.Last != nil {
-			last = fmt.Sprintf("last %s, exit %d", row.Last.Started.Format(time.DateTime), row.Last.Exit)
+			last = fmt.Sprintf("last %s, exit %d", row.Last.Started.In(r.location()).Format(time.DateTime), row.Last.Exit)
 		}
 		lines = append(lines, []string{row.Name, row.When.String(), row.Backend, next, last})
 	}

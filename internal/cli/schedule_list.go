@@ -40,7 +40,7 @@ func (a *app) scheduleListCmd() *cobra.Command {
 				if len(rows) == 0 {
 					fmt.Fprintln(w, "nothing is scheduled; start with: practicectl schedule install")
 				}
-				showSchedule(w, rows)
+				r.showSchedule(w, rows)
 			})
 		},
 	})

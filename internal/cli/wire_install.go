@@ -52,18 +52,24 @@ func (r *run) asUser() string {
 	if r.global.prefix == "/" {
 		words = append(words, "--prefix", "/home/practice/practice")
 	}
-	for _, w := range os.Args[1:] {
-		if strings.ContainsAny(w, " '\"$\\*?&;|<>()") {
+	return shellLine(append(words, os.Args[1:]...)) + "\n(once before: useradd --system --create-home practice)"
+}
+
+// shellLine writes a command so that a shell reads the same words.
+func shellLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		if w == "" || strings.ContainsAny(w, " \t\n'\"`$\\*?&;|<>()[]{}~#!") {
 			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
-		words = append(words, w)
+		quoted[i] = w
 	}
-	return strings.Join(words, " ") + "\n(once before: useradd --system --create-home practice)"
+	return strings.Join(quoted, " ")
 }
 
 // onMachine is the desired state that configuration and receipts of the instance describe; that of a new instance is
-// made of the defaults.
-func (r *run) onMachine() (installer.Desired, error) {
+// made of the defaults. An empty profile is the machine's own.
+func (r *run) onMachine(profile string) (installer.Desired, error) {
 	l, err := r.layout()
 	if err != nil {
 		return installer.Desired{}, err
@@ -77,7 +83,9 @@ func (r *run) onMachine() (installer.Desired, error) {
 	if err != nil {
 		return installer.Desired{}, err
 	}
-	return installer.OnMachine(l, desiredOf(f))
+	d := desiredOf(f)
+	d.Profile = profile
+	return installer.OnMachine(l, d)
 }
 
 func desiredOf(f *config.File) installer.Desired {

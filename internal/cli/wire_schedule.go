@@ -140,7 +140,7 @@ func scheduleWay(ways []schedule.Backend, name string, j schedule.Job) (schedule
 	}
 	if name == "auto" && j.When.Boot {
 		return nil, uerr.New(uerr.Precond, "schedule", j.Name, errors.New("neither systemd nor cron runs here"),
-			"have this run when the machine starts: "+strings.Join(j.Command, " "))
+			"have this run when the machine starts: "+shellLine(j.Command))
 	}
 	if name == "auto" {
 		return nil, uerr.New(uerr.Precond, "schedule", "", errors.New("neither systemd nor cron nor an agent runs here"), "start the agent: practicectl agent run")
