@@ -78,6 +78,9 @@ func (r *run) layout() (paths.Layout, error) {
 	if err != nil {
 		return l, uerr.New(uerr.Usage, "", "", err, "")
 	}
+	if err := l.ClaimRun(); err != nil {
+		return l, uerr.New(uerr.Precond, "use the folder of locks and sockets:", "", err, "")
+	}
 	return l, nil
 }
 

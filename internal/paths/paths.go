@@ -6,7 +6,9 @@ package paths
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,7 +77,7 @@ func (l Layout) Downloads() string { return filepath.Join(l.Var(), "downloads") 
 func (l Layout) Log() string { return filepath.Join(l.Prefix, "var", "log", "practice", l.Instance) }
 
 // Run holds locks and sockets of the running instance. Under a long prefix the system's limit on socket addresses
-// would be passed, so then it is a private folder in the temporary directory, named after the prefix.
+// would be passed, so then it is a private folder in the temporary directory, named after the prefix; see ClaimRun.
 func (l Layout) Run() string {
 	dir := filepath.Join(l.Prefix, "run", "practice", l.Instance)
 	if len(dir) <= maxSocketDir {
@@ -83,6 +85,27 @@ func (l Layout) Run() string {
 	}
 	sum := sha256.Sum256([]byte(l.Prefix))
 	return filepath.Join(os.TempDir(), fmt.Sprintf("practice-%d-%s-%s", os.Getuid(), hex.EncodeToString(sum[:4]), l.Instance))
+}
+
+// ClaimRun makes the run folder when it lies in the temporary directory, where anybody may make folders, and refuses
+// one that somebody else made: whoever owns it could pose as the instance's database or agent.
+func (l Layout) ClaimRun() error {
+	dir := l.Run()
+	if filepath.Dir(dir) != filepath.Clean(os.TempDir()) {
+		return nil
+	}
+	err := os.Mkdir(dir, 0o750)
+	if err == nil || !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o022 != 0 || !ownedByUs(info) {
+		return fmt.Errorf("%s belongs to somebody else: remove it, or choose a shorter prefix", dir)
+	}
+	return nil
 }
 
 // Lock is the kernel lock of one kind of job, such as "backup".
