@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"practicectl/internal/uerr"
@@ -125,4 +126,25 @@ func TestO11_ARevokedVersionIsLeftForTheOneThatTheVendorNames(t *testing.T) {
 		t.Errorf("%+v, %v", rep, err)
 	}
 	r.holds(t, "1.1.0", "")
+}
+
+func TestO11_NoRollbackBelowTheFloorOrWithoutAsking(t *testing.T) {
+	r, v := newShopRig(t)
+	v.release(t, "1.1.0", 1, false, nil)
+	r.shop.Clock = v.Clock
+	if rep, err := r.updater(nil).Update(t.Context(), Request{}); err != nil || rep.Version != "1.1.0" {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	v.release(t, "1.2.0", 1, false, func(o *publish.BuildOptions) { o.Floors = map[string]string{release.Server: "1.1.0"} })
+	r.shop.Clock = v.Clock
+	if _, err := r.updater(nil).Rollback(t.Context()); uerr.KindOf(err) != uerr.Precond || !strings.Contains(err.Error(), "at least 1.1.0") {
+		t.Errorf("got %v", err)
+	}
+	r.settled(t, "1.1.0")
+	// On the worst day the source is gone too.
+	r.shop.Repo = "http://127.0.0.1:1"
+	if rep, err := r.updater(nil).Rollback(t.Context()); err != nil || rep.Version != "1.0.0" {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	r.settled(t, "1.0.0")
 }

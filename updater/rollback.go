@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"practicectl/internal/steps"
 	"practicectl/internal/uerr"
+	"practicectl/release"
 )
 
 // Rollback goes back to the version before the last update, on purpose. The data stay as they are now, so it is possible
@@ -38,6 +40,9 @@ func (u *Updater) rollback(ctx context.Context) (Report, error) {
 	if err != nil {
 		return rep, err
 	}
+	if err := u.stillOffered(ctx, t); err != nil {
+		return rep, err
+	}
 	rep.Plan = &Plan{Transition: t, Why: "asked for"}
 	return u.apply(ctx, rep, t)
 }
@@ -61,6 +66,36 @@ func (u *Updater) PlanRollback() (Transition, error) {
 		}
 	}
 	return t, u.allowed(t)
+}
+
+// askBefore is how long a rollback waits for the source: it must work without one, on the worst day too.
+const askBefore = 5 * time.Second
+
+// stillOffered refuses a version that the vendor has taken back or put below the floor since. A source that cannot be
+// reached refuses nothing.
+func (u *Updater) stillOffered(ctx context.Context, t Transition) error {
+	if u.o.Source == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askBefore)
+	defer cancel()
+	cat, err := u.o.Source.Refresh(ctx)
+	if err != nil {
+		u.p.Warn("cannot ask whether version %s is still allowed: %v", t.To, err)
+		return nil
+	}
+	for _, name := range t.Names() {
+		why := ""
+		if rev, revoked := cat.Index.RevocationOf(name, t.To); revoked {
+			why = "the vendor took it back: " + rev.Reason
+		} else if floor := cat.Index.Floors[name]; floor != "" && release.CompareVersions(t.To, floor) < 0 {
+			why = name + " must be at least " + floor
+		}
+		if why != "" {
+			return uerr.New(uerr.Precond, "go back to", t.To, errors.New(why), "practicectl update check")
+		}
+	}
+	return nil
 }
 
 // lastUpdate returns the committed update that brought version here.
