@@ -91,6 +91,9 @@ func (i *Installer) run(ctx context.Context, p *Plan, resume steps.Direction) (s
 		return steps.Stuck, err
 	}
 	out, err := steps.Run(ctx, j, p.list, i.o.Progress)
+	if out == steps.RolledBack || out == steps.Committed && err == nil {
+		err = errors.Join(err, i.before().forget()) // old keys among it
+	}
 	return out, errors.Join(err, j.Close())
 }
 

@@ -239,6 +239,22 @@ func TestPreflightRefusesBeforeAnythingChanges(t *testing.T) {
 	}
 }
 
+func TestStagedFolderThatNobodySignedIsReplaced(t *testing.T) {
+	c := newClinic(t)
+	c.desired.Profile = ProfileWorkstation
+	planted := filepath.Join(c.Layout.Component(release.Client), "1.0.0")
+	if err := os.MkdirAll(planted, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(planted, "component.json"), []byte(`{"schema":1,"name":"client","version":"1.0.0","os":"any","arch":"any","files":[]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.install(t)
+	if _, err := os.Stat(filepath.Join(planted, "bin", "practice-client")); err != nil {
+		t.Fatal("the planted folder was taken for the component:", err)
+	}
+}
+
 func TestTamperedComponentIsNeverUnpacked(t *testing.T) {
 	c := newClinic(t)
 	c.desired.Profile = ProfileWorkstation
@@ -339,6 +355,7 @@ func processRuns(pid int) bool {
 
 func TestUninstallStopsServicesOfADeadAgent(t *testing.T) {
 	c := newClinic(t)
+	c.desired.PGBin = postgres(t, 15).Dir
 	c.install(t)
 	info, err := svc.NewAgent(c.Layout.AgentSocket()).Info(t.Context())
 	if err != nil {

@@ -25,7 +25,7 @@ func (i *Installer) preflight(ctx context.Context, d Desired) error {
 	if err := RefuseRoot(i.o.EUID, i.o.RootHint); err != nil {
 		return err
 	}
-	if err := i.writable(); err != nil {
+	if err := i.CheckPrefix(); err != nil {
 		return err
 	}
 	need := int64(needWorkstation)
@@ -57,8 +57,8 @@ func RefuseRoot(euid int, hint string) error {
 	return uerr.New(uerr.Precond, "install", "", errors.New("PostgreSQL and the services must not run as root"), hint)
 }
 
-// writable makes the prefix, or says which one would work.
-func (i *Installer) writable() error {
+// CheckPrefix makes the prefix, or says which one would work. Error kind: Precond.
+func (i *Installer) CheckPrefix() error {
 	err := os.MkdirAll(i.o.Layout.Opt(), 0o755)
 	if err == nil {
 		var f *os.File

@@ -2,6 +2,8 @@ package installer
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,8 +60,15 @@ func (j *job) stage(p Package) steps.Step {
 	s := j.i.slots(p.Name)
 	return steps.Func{
 		ID: "stage " + p.Name + " " + p.Version, Action: "fetch and unpack " + p.Name + " " + p.Version,
-		On: func(context.Context) (steps.State, error) {
+		On: func(ctx context.Context) (steps.State, error) {
 			if !s.Has(p.Version) || archive.VerifyDir(s.Path(p.Version)) != nil {
+				return steps.Change, nil
+			}
+			genuine, err := j.genuine(ctx, p)
+			if err != nil {
+				return steps.Blocked, err
+			}
+			if !genuine {
 				return steps.Change, nil
 			}
 			return steps.Satisfied, nil
@@ -83,6 +92,30 @@ func (j *job) stage(p Package) steps.Step {
 		},
 		Proof: func(context.Context) error { return archive.VerifyDir(s.Path(p.Version)) },
 	}
+}
+
+// genuine reports whether the list of files of a staged version is the signed one: that of the receipt, or, where there is
+// none yet, that of the catalog.
+func (j *job) genuine(ctx context.Context, p Package) (bool, error) {
+	sum, err := manifestSum(j.i.slots(p.Name).Path(p.Version))
+	if err != nil {
+		return false, err
+	}
+	if r, err := ReadReceipt(j.i.o.Layout.Receipts(), p.Name); err == nil && r.Version == p.Version {
+		return r.FilesSHA256 == sum, nil
+	}
+	t, err := j.find.target(ctx, p.Name, p.Version)
+	return t.ContentSHA256 == sum, err
+}
+
+// manifestSum is the SHA-256 of component.json in dir.
+func manifestSum(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, archive.ManifestName))
+	if err != nil {
+		return "", uerr.New(uerr.Integrity, "read the component in", dir, err, "practicectl component verify")
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // unpack fetches a component and unpacks it into an empty folder.

@@ -2,17 +2,12 @@ package installer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"practicectl/internal/steps"
 	"practicectl/internal/svc"
 	"practicectl/internal/uerr"
 	"practicectl/release"
-	"practicectl/release/archive"
 )
 
 // receipt writes down what one component put on the machine.
@@ -64,11 +59,7 @@ func (j *job) receiptOf(ctx context.Context, p Package) (Receipt, error) {
 		r.Dir, r.Version = c.Bin.Dir, c.Bin.Version
 		return r, err
 	}
-	manifest, err := os.ReadFile(filepath.Join(r.Dir, archive.ManifestName))
-	if err != nil {
-		return r, uerr.New(uerr.Integrity, "read the component in", r.Dir, err, "practicectl component verify")
-	}
-	sum := sha256.Sum256(manifest)
-	r.FilesSHA256 = hex.EncodeToString(sum[:])
-	return r, nil
+	var err error
+	r.FilesSHA256, err = manifestSum(r.Dir)
+	return r, err
 }

@@ -2,8 +2,6 @@ package installer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,11 +98,11 @@ func (i *Installer) fileProblems(r Receipt) []error {
 	if live != r.Version {
 		all = append(all, fmt.Errorf("version %s is live, the receipt says %s", live, r.Version))
 	}
-	manifest, err := os.ReadFile(filepath.Join(r.Dir, archive.ManifestName))
+	sum, err := manifestSum(r.Dir)
 	if err != nil {
 		return append(all, err)
 	}
-	if sum := sha256.Sum256(manifest); hex.EncodeToString(sum[:]) != r.FilesSHA256 {
+	if sum != r.FilesSHA256 {
 		all = append(all, errors.New("its list of files is not the one that was installed"))
 	}
 	if err := archive.VerifyDir(r.Dir); err != nil {
@@ -164,12 +162,10 @@ func RefreshReceipts(l paths.Layout, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		text, err := os.ReadFile(filepath.Join(s.Path(live), archive.ManifestName))
-		if err != nil {
-			return uerr.New(uerr.Integrity, "read the component in", s.Path(live), err, "practicectl component verify")
+		r.Version, r.Dir = live, s.Path(live)
+		if r.FilesSHA256, err = manifestSum(r.Dir); err != nil {
+			return err
 		}
-		sum := sha256.Sum256(text)
-		r.Version, r.Dir, r.FilesSHA256 = live, s.Path(live), hex.EncodeToString(sum[:])
 		r.Requires, r.Installed = slices.Concat([]string{}, manifest.Requires), now.UTC()
 		if err := WriteReceipt(l.Receipts(), r); err != nil {
 			return err

@@ -166,6 +166,9 @@ func (r *run) install(ctx context.Context, d installer.Desired, digest string, d
 		}
 		return errors.Join(err, shown)
 	}
+	if err := inst.CheckPrefix(); err != nil { // the lock lies below it
+		return err
+	}
 	ctx, unlock, err := r.lock(ctx, "install", "install")
 	if err != nil {
 		return err
