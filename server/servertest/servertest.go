@@ -102,17 +102,33 @@ func (p *Practice) Count(t testing.TB, sql string, args ...any) int {
 // Person adds an active account with a role, signed in without the cost of a password.
 func (p *Practice) Person(t testing.TB, role string) *authz.Caller {
 	t.Helper()
-	id := store.NewID()
-	n := p.people.Add(1)
-	p.Exec(t, `SELECT sec.make_account($1, $2, $3, '', '', $4, NULL)`, id, fmt.Sprintf("%s%d", role, n), fmt.Sprintf("Person %d", n), role)
-	p.Exec(t, `UPDATE sec.account SET state = 'active' WHERE id = $1`, id)
+	b := &pgx.Batch{}
+	who := p.QueuePerson(t, b, role)
+	c, err := pgx.Connect(t.Context(), p.DSN(pgcluster.RoleMigrate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(t.Context()) }()
+	if err := c.SendBatch(t.Context(), b).Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p.Enter(t, who.Token)
+}
+
+// QueuePerson puts a new person into a batch for pm_migrate and returns their id and token; their rights come with
+// [Practice.Enter].
+func (p *Practice) QueuePerson(t testing.TB, b *pgx.Batch, role string) *authz.Caller {
+	t.Helper()
+	id, n := store.NewID(), p.people.Add(1)
 	token := make([]byte, 32)
 	if _, err := rand.Read(token); err != nil {
 		t.Fatal(err)
 	}
 	hash := sha256.Sum256(token)
-	p.Exec(t, `INSERT INTO sec.session (token_hash, account_id, idle_limit, absolute_expiry) VALUES ($1, $2, '30 minutes', now() + interval '12 hours')`, hash[:], id)
-	return p.Enter(t, secret.New(hex.EncodeToString(token)))
+	b.Queue(`SELECT sec.make_account($1, $2, $3, '', '', $4, NULL)`, id, fmt.Sprintf("%s%d", role, n), fmt.Sprintf("Person %d", n), role)
+	b.Queue(`UPDATE sec.account SET state = 'active' WHERE id = $1`, id)
+	b.Queue(`INSERT INTO sec.session (token_hash, account_id, idle_limit, absolute_expiry) VALUES ($1, $2, '30 minutes', now() + interval '12 hours')`, hash[:], id)
+	return &authz.Caller{Session: store.Session{Token: secret.New(hex.EncodeToString(token))}, Account: authz.Account{ID: id}}
 }
 
 // Enter returns the caller behind a token, with the rights of this moment.
