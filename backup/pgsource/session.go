@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,6 +40,7 @@ type Session struct {
 
 	stopped  chan struct{} // closed when stop is known
 	received chan error
+	work     sync.WaitGroup
 }
 
 // Start connects, checks that server and data folder belong together, and begins the backup. Error kinds: Unreachable,
@@ -101,7 +103,7 @@ func (s *Session) System() uint64 { return s.control.SystemID }
 
 // Receive begins to stream the log from the start of the backup into rec. When the stream breaks, fail is called.
 func (s *Session) Receive(ctx context.Context, rec *wal.Recorder, fail func(error)) {
-	go func() {
+	s.work.Go(func() {
 		err := pgcluster.ReceiveWAL(ctx, s.o.ConnString, pgcluster.ReceiveOptions{Start: s.start, Until: func() pgcluster.LSN {
 			select {
 			case <-s.stopped:
@@ -114,8 +116,11 @@ func (s *Session) Receive(ctx context.Context, rec *wal.Recorder, fail func(erro
 			fail(err)
 		}
 		s.received <- err
-	}()
+	})
 }
+
+// Wait returns when the stream of log has ended; its context is cancelled.
+func (s *Session) Wait() { s.work.Wait() }
 
 // End is what a finished backup is described by.
 type End struct {

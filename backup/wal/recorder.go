@@ -97,6 +97,9 @@ func (r *Recorder) Finish(stop pgcluster.LSN) ([]Object, error) {
 	return out, nil
 }
 
+// Wait returns when no upload is under way any more. It is for giving up: cancel the context first.
+func (r *Recorder) Wait() { _ = r.up.Wait() } // why it failed is known already
+
 // History stores the history file of a timeline beside the timeline's log.
 func (r *Recorder) History(timeline uint32, content []byte) (repo.WALObject, error) {
 	prefix := fmt.Sprintf("%s%d/%08X/history-", repo.WALPrefix, r.system, timeline)

@@ -7,8 +7,6 @@ package writer
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"slices"
 	"sync"
 
@@ -18,7 +16,6 @@ import (
 	"practicectl/backup/repo"
 	"practicectl/internal/objstore"
 	"practicectl/internal/progress"
-	"practicectl/internal/sealed"
 )
 
 // Class keeps content that is read together in packs of its own.
@@ -78,13 +75,6 @@ type openPack struct {
 	at     uint32
 	frames []repo.Frame
 	size   int
-}
-
-// Place is where content lies or will lie. [Writer.Locate] tells after [Writer.Seal].
-type Place struct {
-	frame uint32
-	off   uint32
-	len   uint32
 }
 
 // Open reads the index of this host, so that nothing is stored twice. The context is that of all uploads.
@@ -193,77 +183,10 @@ func (w *Writer) addFrame(class Class, number uint32, f repo.Frame, ids repo.Fra
 	}
 }
 
-// send seals and uploads a pack, waiting while enough others are on their way.
-func (w *Writer) send(p *openPack) {
-	w.up.Go(func() error {
-		err := context.Cause(w.ctx)
-		if err == nil {
-			err = w.upload(p)
-		}
-		if err != nil {
-			w.fail(err)
-		}
-		return err
-	})
-}
-
-func (w *Writer) upload(p *openPack) error {
-	data, err := w.seal(p.frames)
-	if err != nil {
-		return err
-	}
-	id := repo.PackID(sha256.Sum256(data))
-	if err := repo.Create(w.ctx, w.o.Store, id.Key(), data); err != nil && !errors.Is(err, objstore.ErrExists) {
-		return repo.StoreError("store a pack in", w.o.Store, "", err)
-	}
-	w.crash("pack stored")
-	w.mu.Lock()
-	entry := &w.packs[p.at]
-	entry.stored = repo.StoredPack{ID: id, Size: int64(len(data))}
-	entry.fresh.Pack = entry.stored
-	index := *entry.fresh
-	w.added += int64(len(data))
-	w.mu.Unlock()
-	if w.o.Task != nil {
-		w.o.Task.Add(int64(len(data)))
-	}
-	return w.cache.remember(index)
-}
-
-func (w *Writer) seal(frames []repo.Frame) ([]byte, error) {
-	var out bytes.Buffer
-	enc, err := sealed.Seal(&out, w.o.Recipients...)
-	if err != nil {
-		return nil, err
-	}
-	if err := repo.PackPlaintext(enc, frames); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
 func (w *Writer) crash(point string) {
 	if w.o.Crash != nil {
 		w.o.Crash(point)
 	}
-}
-
-// Seal sends off the open packs and waits until all are stored. All lanes must have been flushed. The writer can be used
-// further: later content goes into new packs.
-func (w *Writer) Seal() error {
-	for class, p := range w.open {
-		if p != nil {
-			w.open[class] = nil
-			w.send(p)
-		}
-	}
-	if err := w.up.Wait(); err != nil {
-		return err
-	}
-	return context.Cause(w.ctx)
 }
 
 // Err is why an upload failed; nil while all is well. Lanes ask it, so that they do not read on in vain.
@@ -293,12 +216,6 @@ func (w *Writer) fresh() []repo.PackIndex {
 	slices.SortFunc(out, func(a, b repo.PackIndex) int { return bytes.Compare(a.Pack.ID[:], b.Pack.ID[:]) })
 	return out
 }
-
-// Slot is where a place's page lies within its frame, for putting pages together to runs.
-func (p Place) Slot() (frame uint32, slot int64) { return p.frame, int64(p.off / repo.PageSize) }
-
-// Skip is the place n pages further in the same frame.
-func (p Place) Skip(n int64) Place { p.off += uint32(n * repo.PageSize); return p }
 
 // Hasher returns a new hasher under the index key.
 func (w *Writer) Hasher() *repo.Hasher { return w.o.Key.Hasher() }

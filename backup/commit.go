@@ -1,0 +1,90 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"practicectl/backup/repo"
+	"practicectl/internal/objstore"
+)
+
+func (j *job) verifyPacks(ctx context.Context) error {
+	if err := j.writer.VerifyStored(ctx, j.used); err != nil {
+		return err
+	}
+	j.crash("packs verified")
+	return nil
+}
+
+func (j *job) writeIndex(ctx context.Context) error {
+	n, err := j.writer.WriteIndex(ctx)
+	j.extra += n
+	if err != nil {
+		return err
+	}
+	j.crash("index stored")
+	return nil
+}
+
+func (j *job) writeLists(ctx context.Context) error {
+	inline, lists, order := repo.SplitPacks(j.used)
+	j.header.Packs, j.header.PackLists = inline, order
+	for name, data := range lists {
+		key := repo.PackListPrefix + name
+		switch err := repo.Create(ctx, j.repo.Store, key, data); {
+		case errors.Is(err, objstore.ErrExists):
+		case err != nil:
+			return repo.StoreError("store the list of packs in", j.repo.Store, key, err)
+		default:
+			j.extra += int64(len(data))
+		}
+	}
+	j.crash("lists stored")
+	return nil
+}
+
+func (j *job) uploaded() int64 {
+	n := j.extra + j.writer.Added()
+	if j.log != nil {
+		n += j.log.Added()
+	}
+	return n
+}
+
+func (j *job) commit(ctx context.Context) error {
+	body, err := repo.SealBody(j.body, j.repo.Recipients)
+	if err != nil {
+		return err
+	}
+	j.header.Added = j.uploaded()
+	j.header.Committed = j.o.Now().UTC().Truncate(time.Second)
+	j.snapshot, err = repo.EncodeSnapshot(j.header, body, j.repo.Keys.Signing)
+	if err != nil {
+		return err
+	}
+	if err := repo.Create(ctx, j.repo.Store, j.key, j.snapshot); err != nil {
+		return repo.StoreError("commit the snapshot to", j.repo.Store, j.key, err)
+	}
+	j.extra += int64(len(j.snapshot))
+	j.crash("committed")
+	return nil
+}
+
+// readBack proves that the store gives back what it took; then nothing has to be remembered about packs on their way.
+func (j *job) readBack(ctx context.Context) error {
+	const op = "read back the snapshot"
+	data, err := repo.ReadObject(ctx, j.repo.Store, j.key, int64(len(j.snapshot)))
+	if err != nil {
+		return repo.StoreError(op, j.repo.Store, j.key, err)
+	}
+	if !bytes.Equal(data, j.snapshot) {
+		return repo.Tampered(op, j.repo.Store, j.key, errors.New("the store gives back other bytes than it took"))
+	}
+	j.header, _, err = repo.ParseSnapshot(j.key, data, j.repo.Settings)
+	if err != nil {
+		return repo.Tampered(op, j.repo.Store, j.key, err)
+	}
+	return j.writer.Committed()
+}
