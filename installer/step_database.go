@@ -179,7 +179,7 @@ func (j *job) schema() steps.Step {
 	return steps.Func{
 		ID: "schema", Action: "bring the schema of the database up to date",
 		On: func(ctx context.Context) (steps.State, error) {
-			known, applied, err := Schema(ctx, j.i.serverProgram, j.i.o.Layout)
+			known, applied, err := askSchema(ctx, j.i.serverProgram, j.i.o.Layout)
 			switch {
 			case err != nil:
 				return steps.Change, nil // not installed or not running yet: Apply will say what is wrong
@@ -196,11 +196,11 @@ func (j *job) schema() steps.Step {
 			if err != nil {
 				return err
 			}
-			_, err = ServerCommand(ctx, program, j.i.o.Layout, "migrate")
+			_, err = serverCommand(ctx, program, j.i.o.Layout, "migrate")
 			return err
 		},
 		Proof: func(ctx context.Context) error {
-			known, applied, err := Schema(ctx, j.i.serverProgram, j.i.o.Layout)
+			known, applied, err := askSchema(ctx, j.i.serverProgram, j.i.o.Layout)
 			if err == nil && known != applied {
 				err = fmt.Errorf("the schema is %d, not %d", applied, known)
 			}
@@ -213,13 +213,13 @@ func (i *Installer) serverProgram() (string, error) {
 	return i.program(release.Server, "practice-server")
 }
 
-// Schema asks a server program which schema it knows and which one the database has.
-func Schema(ctx context.Context, program func() (string, error), l paths.Layout) (known, applied int, err error) {
+// askSchema asks a server program which schema it knows and which one the database has.
+func askSchema(ctx context.Context, program func() (string, error), l paths.Layout) (known, applied int, err error) {
 	path, err := program()
 	if err != nil {
 		return 0, 0, err
 	}
-	out, err := ServerCommand(ctx, path, l, "schema", "--json")
+	out, err := serverCommand(ctx, path, l, "schema", "--json")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -230,9 +230,9 @@ func Schema(ctx context.Context, program func() (string, error), l paths.Layout)
 	return v.Known, v.Applied, nil
 }
 
-// ServerCommand runs a command of the server program for an instance and returns its output. A failure carries the last
+// serverCommand runs a command of the server program for an instance and returns its output. A failure carries the last
 // lines that it said, and the kind of its exit code.
-func ServerCommand(ctx context.Context, program string, l paths.Layout, args ...string) ([]byte, error) {
+func serverCommand(ctx context.Context, program string, l paths.Layout, args ...string) ([]byte, error) {
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, append(args, "--prefix", l.Prefix, "--instance", l.Instance)...)
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -47,7 +47,7 @@ func (j *job) agent() steps.Step {
 func (j *job) databaseService() steps.Step {
 	return j.service(svc.Database, "run the database as a service", func(ctx context.Context) (installed, error) {
 		c, err := j.open(ctx)
-		return installed{Service: DatabaseService(j.i.o.Layout, c)}, err
+		return installed{Service: databaseDefinition(j.i.o.Layout, c)}, err
 	}, nil)
 }
 

@@ -10,10 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
-	"practicectl/internal/paths"
-	"practicectl/internal/slots"
 	"practicectl/internal/svc"
 	"practicectl/internal/uerr"
 	"practicectl/release/archive"
@@ -137,39 +134,4 @@ func exposed(dir string) []string {
 		found = append(found, err.Error())
 	}
 	return found
-}
-
-// RefreshReceipts writes new receipts for components whose live version is another than their receipt says, such as
-// after an update or a roll back.
-func RefreshReceipts(l paths.Layout, now time.Time) error {
-	all, err := ReadReceipts(l.Receipts())
-	if err != nil {
-		return err
-	}
-	for _, r := range all {
-		if r.FilesSHA256 == "" {
-			continue
-		}
-		s := slots.Slots{Dir: l.Component(r.Component)}
-		live, err := s.Current()
-		if err != nil {
-			return err
-		}
-		if live == r.Version {
-			continue
-		}
-		manifest, err := archive.ReadManifest(s.Path(live))
-		if err != nil {
-			return err
-		}
-		r.Version, r.Dir = live, s.Path(live)
-		if r.FilesSHA256, err = manifestSum(r.Dir); err != nil {
-			return err
-		}
-		r.Requires, r.Installed = slices.Concat([]string{}, manifest.Requires), now.UTC()
-		if err := WriteReceipt(l.Receipts(), r); err != nil {
-			return err
-		}
-	}
-	return nil
 }
