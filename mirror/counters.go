@@ -43,6 +43,8 @@ func readCounters(path string) Counters {
 	return c
 }
 
+var _ io.ReaderFrom = (*meteredConn)(nil)
+
 // meteredListener counts the bytes of every connection. It must not hide io.ReaderFrom of the connection: the kernel
 // copies files to the network only through it, and a wrapped ResponseWriter would triple the cost.
 type meteredListener struct {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
 	"practicectl/internal/lockfile"
 	"practicectl/internal/progress"
 	"practicectl/internal/uerr"
@@ -65,7 +66,7 @@ func Sync(ctx context.Context, dir string, o SyncOptions) (SyncReport, error) {
 		o.Progress = progress.None
 	}
 	if o.Free == nil {
-		o.Free = freeSpace
+		o.Free = diskspace.Free
 	}
 	f := folder(dir)
 	held, lock, err := lockfile.Acquire(ctx, f.lock(), "mirror sync", o.Wait)
@@ -129,7 +130,7 @@ func (y *syncing) run(ctx context.Context) (rep SyncReport, err error) {
 		return rep, err
 	}
 	if err := y.publish(cp); err != nil {
-		return rep, uerr.New(uerr.Precond, "write the mirror in", string(y.f), err, "check the folder and run practicectl mirror sync again")
+		return rep, y.writeError(err)
 	}
 	if err := y.clean(); err != nil {
 		return rep, uerr.New(uerr.Precond, "clean the mirror in", string(y.f), err, "")
@@ -216,15 +217,22 @@ func (y *syncing) fetch(ctx context.Context, missing []release.Target) error {
 			}
 			to := y.stored(t)
 			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-				return uerr.New(uerr.Precond, "write the mirror in", string(y.f), err, "")
+				return y.writeError(err)
 			}
-			if err := atomicfile.Rename(tmp, to); err != nil {
-				return uerr.New(uerr.Precond, "write the mirror in", string(y.f), err, "")
-			}
-			return nil
+			return y.writeError(atomicfile.Rename(tmp, to))
 		})
 	}
 	return g.Wait()
+}
+
+func (y *syncing) writeError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case diskspace.IsFull(err):
+		return uerr.New(uerr.NoSpace, "write the mirror in", string(y.f), err, "free some space on that disk and run practicectl mirror sync again")
+	}
+	return uerr.New(uerr.Precond, "write the mirror in", string(y.f), err, "check the folder and run practicectl mirror sync again")
 }
 
 // publish writes the metadata in the order in which it is safe to read it.

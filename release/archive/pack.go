@@ -15,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"practicectl/internal/diskspace"
 	"practicectl/internal/uerr"
 )
 
@@ -29,9 +30,12 @@ const (
 
 // Pack writes the files of root as the archive of component m and returns m completed with its file list. The modes,
 // times and owners of the files do not matter, only whether they are executable. Error kinds: Precond when root holds
-// something that cannot be packed, Failed when w or root fails.
+// something that cannot be packed, NoSpace, Failed when w or root fails.
 func Pack(ctx context.Context, w io.Writer, m Manifest, root fs.FS, effort Effort) (Manifest, error) {
 	fail := func(err error) (Manifest, error) {
+		if diskspace.IsFull(err) {
+			return Manifest{}, uerr.New(uerr.NoSpace, "pack component", m.Name+" "+m.Version, err, "free some space on that disk and try again")
+		}
 		return Manifest{}, uerr.New(uerr.Failed, "pack component", m.Name+" "+m.Version, err, "")
 	}
 	m.Schema = Schema

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
 	"practicectl/internal/uerr"
 )
 
@@ -28,7 +29,7 @@ func Unpack(ctx context.Context, r io.Reader, dir string) (Manifest, error) {
 	switch {
 	case err == nil, ctx.Err() != nil:
 		return m, errors.Join(ctx.Err())
-	case noSpace(err):
+	case diskspace.IsFull(err):
 		return Manifest{}, uerr.New(uerr.NoSpace, "unpack into", dir, err, "free some space on that disk and try again")
 	}
 	var onDisk *fs.PathError

@@ -16,6 +16,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
 	"practicectl/internal/lockfile"
 	"practicectl/internal/uerr"
 	"practicectl/release"
@@ -70,6 +71,9 @@ func Publish(ctx context.Context, o PublishOptions) (PublishReport, error) {
 		var known *uerr.Error
 		if errors.As(err, &known) || ctx.Err() != nil {
 			return PublishReport{}, err
+		}
+		if diskspace.IsFull(err) {
+			return PublishReport{}, uerr.New(uerr.NoSpace, op, o.Repo, err, "free some space and run it again: readers still see the old state")
 		}
 		return PublishReport{}, uerr.New(uerr.Failed, op, o.Repo, err, "run it again: readers still see the old state")
 	}

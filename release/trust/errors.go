@@ -13,6 +13,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"practicectl/internal/diskspace"
 	"practicectl/internal/uerr"
 	"practicectl/release"
 )
@@ -76,7 +77,7 @@ func classify(op, subject string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case noSpace(err):
+	case diskspace.IsFull(err):
 		return wrap(uerr.NoSpace, "free some space on that disk and try again; what was fetched is kept")
 	case errors.As(err, &clock):
 		return wrap(uerr.Precond, "set the clock of this machine and try again: date")
