@@ -219,5 +219,5 @@ func showInstalled(w io.Writer, rep installer.Report, d installer.Desired) {
 	if d.Practice.Name == "" {
 		fmt.Fprintln(w, "name         none yet: practicectl install --name "+strconv.Quote("Praxis …"))
 	}
-	fmt.Fprintln(w, "next: practicectl user add NAME --first --role admin, then practicectl backup init and practicectl schedule install backup agent")
+	fmt.Fprintln(w, "next: practicectl user add --first --login NAME --name 'FIRST LAST', then practicectl backup init and practicectl schedule install backup agent")
 }

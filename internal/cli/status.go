@@ -71,7 +71,7 @@ func (s *statusReport) verdict(now time.Time) error {
 	if s.Ready && s.Backup != nil && now.Sub(s.Backup.Succeeded) > backupOverdue {
 		kind = uerr.Overdue
 	}
-	return uerr.New(kind, "the practice is not safe:", "", errors.New(s.Reasons[0]), s.Next)
+	return uerr.New(kind, "the practice is not safe", "", errors.New(s.Reasons[0]), s.Next)
 }
 
 func (r *run) status(ctx context.Context) (*statusReport, error) {
