@@ -24,14 +24,25 @@ func mandatory(days int) func(*Release) {
 	return func(r *Release) { t := day0.AddDate(0, 0, days); r.MandatoryAfter = &t }
 }
 
+// choice is one row: what a host gets from an index.
+type choice struct {
+	name string
+	ix   Index
+	h    Host
+	want string // version, with "~" stepping stone, "!" mandatory, "<" downgrade; "" current
+}
+
+func TestT21_MajorReleasesWaitForAPersonUnlessMandatory(t *testing.T) {
+	checkChoices(t, []choice{
+		{"major waits for a person", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", major)}}, Host{Installed: "1.0.0", Unattended: true}, "1.1.0"},
+		{"major with a person", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", major)}}, Host{Installed: "1.0.0"}, "2.0.0"},
+		{"mandatory major", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", major, mandatory(0))}}, Host{Installed: "1.0.0", Unattended: true, Now: day0}, "2.0.0!"},
+	})
+}
+
 func TestO11_ChooseTheNextVersion(t *testing.T) {
 	line := []Release{rel("1.0.0"), rel("1.1.0"), rel("1.2.0")}
-	for _, c := range []struct {
-		name string
-		ix   Index
-		h    Host
-		want string // version, with "!" mandatory, "~" stepping stone, "<" downgrade; "" current
-	}{
+	checkChoices(t, []choice{
 		{"newest", Index{Releases: line}, Host{Installed: "1.0.0"}, "1.2.0"},
 		{"first install", Index{Releases: line}, Host{}, "1.2.0"},
 		{"current", Index{Releases: line}, Host{Installed: "1.2.0"}, ""},
@@ -54,9 +65,6 @@ func TestO11_ChooseTheNextVersion(t *testing.T) {
 		{"mandatory ends the rollout", Index{Releases: []Release{rel("1.2.0", nobodyYet, mandatory(1))}}, Host{Installed: "1.0.0", Now: day0.Add(25 * time.Hour)}, "1.2.0!"},
 		{"not mandatory yet", Index{Releases: []Release{rel("1.2.0", mandatory(10))}}, Host{Installed: "1.0.0", Now: day0}, "1.2.0"},
 		{"mandatory, but it failed here: no endless loop", Index{Releases: []Release{rel("1.2.0", mandatory(0))}}, Host{Installed: "1.0.0", Now: day0, Failed: []string{"1.2.0"}}, ""},
-		{"T21 major waits for a person", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", major)}}, Host{Installed: "1.0.0", Unattended: true}, "1.1.0"},
-		{"T21 major with a person", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", major)}}, Host{Installed: "1.0.0"}, "2.0.0"},
-		{"T21 mandatory major", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", major, mandatory(0))}}, Host{Installed: "1.0.0", Unattended: true, Now: day0}, "2.0.0!"},
 		{"pre-release is older than its release", Index{Releases: []Release{rel("1.2.0-beta.2"), rel("1.2.0")}}, Host{Installed: "1.2.0-beta.2"}, "1.2.0"},
 		{"another component", Index{Releases: line}, Host{Component: Client, Installed: "1.0.0"}, ""},
 		{"asked for", Index{Releases: line}, Host{Installed: "1.0.0", Want: "1.1.0"}, "1.1.0"},
@@ -64,7 +72,11 @@ func TestO11_ChooseTheNextVersion(t *testing.T) {
 		{"asked for what failed", Index{Releases: line}, Host{Installed: "1.0.0", Want: "1.2.0", Failed: []string{"1.2.0"}}, "1.2.0"},
 		{"asked for by way of a stone", Index{Releases: []Release{rel("1.1.0"), rel("2.0.0", minFrom("1.1.0"))}}, Host{Installed: "1.0.0", Want: "2.0.0"}, "1.1.0~"},
 		{"asked for what is installed", Index{Releases: line}, Host{Installed: "1.1.0", Want: "1.1.0"}, ""},
-	} {
+	})
+}
+
+func checkChoices(t *testing.T, table []choice) {
+	for _, c := range table {
 		t.Run(c.name, func(t *testing.T) {
 			if c.h.Component == "" {
 				c.h.Component = Server
@@ -74,10 +86,8 @@ func TestO11_ChooseTheNextVersion(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := got.Release.Version
-			for flag, on := range map[string]bool{"~": got.Stone} {
-				if on {
-					text += flag
-				}
+			if got.Stone {
+				text += "~"
 			}
 			if got.Mandatory {
 				text += "!"

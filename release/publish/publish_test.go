@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"practicectl/internal/secret"
 	"practicectl/internal/testenv"
 	"practicectl/internal/uerr"
 	"practicectl/release"
@@ -227,5 +230,143 @@ func TestChannelKeepsTheNewestReleases(t *testing.T) {
 	cat, err := r.Client(t, "", nil).Refresh(t.Context())
 	if err != nil || len(cat.Targets()) != release.MaxReleases {
 		t.Fatalf("%d targets, %v", len(cat.Targets()), err)
+	}
+}
+
+// TUF dates are whole seconds in UTC, delegations are path patterns, and one person's two signatures are one.
+func TestWhatIsSignedKeepsToTheRules(t *testing.T) {
+	r := testenv.NewReleases(t)
+	r.Clock = time.Date(2026, 11, 23, 13, 0, 0, 123456789, time.FixedZone("CET", 3600))
+	r.Build(t, release.Stable, "1.0.0", nil, server("one"))
+	r.Sign(t, release.Stable)
+	r.Sign(t, release.Stable) // again, by the same two people
+	r.Publish(t)
+	if _, err := r.Client(t, "", nil).Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(r.Dir, "metadata", "*.json"))
+	if err != nil || len(files) != 5 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"(?:expires|x-issued)": "([^"]*)"`).FindAllStringSubmatch(string(text), -1) {
+			if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`).MatchString(m[1]) {
+				t.Errorf("%s: date %s", f, m[1])
+			}
+		}
+		if strings.Contains(string(text), "path_hash_prefixes") || strings.Contains(string(text), "sha512") {
+			t.Errorf("%s: hash prefixes or a second hash", f)
+		}
+	}
+}
+
+func TestKeyFiles(t *testing.T) {
+	k, err := publish.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := filepath.Join(t.TempDir(), "alice")
+	if err := publish.SaveKey(base, k, secret.New("correct horse"), 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish.SaveKey(base, k, secret.New("x"), 10); uerr.KindOf(err) != uerr.Precond {
+		t.Errorf("a key was overwritten: %v", err)
+	}
+	sealed, err := os.ReadFile(base + ".key.age")
+	if err != nil || strings.Contains(string(sealed), "PRIVATE KEY") {
+		t.Fatal("not sealed", err)
+	}
+	if st, err := os.Stat(base + ".key.age"); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+	got, err := publish.OpenKey(sealed, secret.New("correct horse"))
+	if err != nil || got.ID != k.ID || !got.Private().Equal(k.Private()) {
+		t.Errorf("opened %v, %v", got, err)
+	}
+	if _, err := publish.OpenKey(sealed, secret.New("wrong")); uerr.KindOf(err) != uerr.Auth {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	sealed[len(sealed)-1] ^= 1
+	if _, err := publish.OpenKey(sealed, secret.New("correct horse")); uerr.KindOf(err) != uerr.Integrity {
+		t.Errorf("tampered: %v", err)
+	}
+	pub, err := os.ReadFile(base + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := publish.ParsePublicKey(pub)
+	if err != nil || p.ID != k.ID || len(strings.Fields(p.Words())) != 6 {
+		t.Errorf("public key %+v, %v", p, err)
+	}
+	if _, err := publish.ParsePublicKey(sealed); uerr.KindOf(err) != uerr.Integrity {
+		t.Errorf("rubbish as public key: %v", err)
+	}
+	if _, err := k.Seal(secret.Text{}, 10); uerr.KindOf(err) != uerr.Precond {
+		t.Errorf("empty passphrase: %v", err)
+	}
+}
+
+func TestCeremonyRefusesThresholdsThatCannotBeMet(t *testing.T) {
+	ring, err := publish.GenerateKeyring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(o *publish.CeremonyOptions){
+		"threshold 0":              func(o *publish.CeremonyOptions) { o.Thresholds = map[string]int{publish.Root: 0} },
+		"more than there are keys": func(o *publish.CeremonyOptions) { o.Thresholds = map[string]int{publish.Root: 4} },
+		"one key twice": func(o *publish.CeremonyOptions) {
+			o.Keys[publish.Root] = append(o.Keys[publish.Root][:1:1], o.Keys[publish.Root][0])
+		},
+		"no timestamp key":         func(o *publish.CeremonyOptions) { delete(o.Keys, publish.Timestamp) },
+		"role that does not exist": func(o *publish.CeremonyOptions) { o.Thresholds = map[string]int{"rot": 1} },
+	} {
+		o := publish.CeremonyOptions{Stage: t.TempDir(), Keys: ring.Public(), Now: time.Now()}
+		change(&o)
+		if _, err := publish.InitCeremony(o); uerr.KindOf(err) != uerr.Precond {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	o := publish.CeremonyOptions{Stage: t.TempDir(), Keys: ring.Public(), Now: time.Now()}
+	if _, err := publish.InitCeremony(o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := publish.InitCeremony(o); uerr.KindOf(err) != uerr.Precond {
+		t.Errorf("a second ceremony over the first: %v", err)
+	}
+}
+
+func TestFloorsOnlyRise(t *testing.T) {
+	r := testenv.NewReleases(t)
+	r.Release(t, release.Stable, "1.0.0", server("one"))
+	floor := func(v string) error {
+		_, err := publish.Build(t.Context(), publish.BuildOptions{Stage: r.Stage, Repo: r.Dir, Role: release.Stable, Now: r.Clock, Effort: archive.Fast,
+			Release: release.Release{Version: "1.1.0"}, Components: []publish.Component{server("two")}, Floors: map[string]string{release.Server: v}})
+		return err
+	}
+	if err := floor("1.0.0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := floor("0.9.0"); uerr.KindOf(err) != uerr.Precond {
+		t.Errorf("the floor sank: %v", err)
+	}
+	st, err := publish.Amend(r.Stage, r.Dir, release.Stable, r.Clock, func(ix *release.Index) error {
+		ix.Revoked = append(ix.Revoked, release.Revocation{Version: "1.0.0", Reason: "loses drafts"})
+		return nil
+	})
+	if err != nil || st.Complete {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	r.Sign(t, release.Stable)
+	r.Publish(t)
+	cat, err := r.Client(t, "", nil).Refresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, revoked := cat.Index.RevocationOf(release.Server, "1.0.0"); !revoked || cat.Index.Floors[release.Server] != "1.0.0" {
+		t.Errorf("index %+v", cat.Index)
 	}
 }
