@@ -30,8 +30,11 @@ type edition struct {
 	broken    bool   // the readiness check fails for ever
 }
 
-// extraMigration is what releases 1.1.0 and later add to the schema. It only adds, so 1.0.0 runs on it too.
-const extraMigration = `-- +goose Up
+// extraMigration is what releases 1.1.0 and later add to the schema; %d is the schema before. It only adds, so servers that
+// know the schema before run on it too, and says so: then the way back is a switch of the programs, without a copy.
+const extraMigration = `-- compatible-with: %d
+
+-- +goose Up
 ALTER TABLE pm.patient ADD COLUMN preferred_name text NOT NULL DEFAULT '';
 COMMENT ON COLUMN pm.patient.preferred_name IS 'how the patient wants to be called';
 
@@ -127,7 +130,7 @@ func (w workshop) overlay(e edition) (string, error) {
 			return "", err
 		}
 		name := fmt.Sprintf("%05d_preferred_name.sql", number)
-		if err := put(name, e.migration, filepath.Join(w.source, "server", "store", "migrations", name)); err != nil {
+		if err := put(name, fmt.Sprintf(e.migration, number-1), filepath.Join(w.source, "server", "store", "migrations", name)); err != nil {
 			return "", err
 		}
 	}
