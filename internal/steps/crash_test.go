@@ -173,3 +173,19 @@ func TestVictim(t *testing.T) {
 	w := world{dir: arg[0], crash: kill, fail: map[string]bool{"s1": resume == Back}}
 	_, _ = Run(t.Context(), open(t, arg[1], Options{Job: "x", Resume: resume, Crash: kill}), w.steps(2), nil)
 }
+
+// TestCrashWhileGoingBackGoesOnBack: what an undo has begun is never built up again, although the cause is gone by then.
+func TestCrashWhileGoingBackGoesOnBack(t *testing.T) {
+	for _, point := range []string{"s2/failed", "s2/undoing", "s1/undo-applied", "s0/undone", "rollback"} {
+		w, path := newWorld(t)
+		w.fail, w.crash = map[string]bool{"s2": true}, crashAt(point)
+		if _, _, died := runUntilCrash(t, path, Options{Job: "x", Crash: w.crash}, w.steps(4)); !died {
+			t.Fatalf("no crash at %s", point)
+		}
+		w.fail, w.crash = nil, func(string) {}
+		out, err, _ := runUntilCrash(t, path, Options{Job: "x"}, w.steps(4))
+		if out != RolledBack || err == nil || w.files(t) != "" {
+			t.Fatalf("%s: %v, %v, %q", point, out, err, w.files(t))
+		}
+	}
+}
