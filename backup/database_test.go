@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"practicectl/backup"
+	"practicectl/backup/proof"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/testenv"
 )
@@ -283,7 +284,7 @@ func TestO5_RestoreIsRowForRowTheSame(t *testing.T) {
 		proved := false
 		g.restore("latest", target, backup.RestoreOptions{Own: own(c), Prove: func(_ context.Context, dir string) error {
 			proved = strings.HasSuffix(dir, ".unverified")
-			return nil
+			return proof.Start(t.Context(), c.Bin, c.RunAs, filepath.Join(dir, "pg"))
 		}})
 		if !proved {
 			t.Error("the copy was not proved beside the target")

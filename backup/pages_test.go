@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"practicectl/backup"
+	"practicectl/backup/proof"
 	"practicectl/internal/progress"
 	"practicectl/internal/testenv"
 	"practicectl/internal/uerr"
@@ -130,4 +131,39 @@ func TestO5_SnapshotOfALaterTimelineRestores(t *testing.T) {
 	again := restoreFolder(t, c)
 	g.restore("latest", again, backup.RestoreOptions{Own: own(c)})
 	sameRows(t, dump(t, conn), dump(t, connect(t, startCopy(t, c, filepath.Join(again, "pg")))))
+}
+
+// TestO5_ACopyThatFailsItsProofIsNotPutInPlace damages the copy after it was laid down, as a bad disk would.
+func TestO5_ACopyThatFailsItsProofIsNotPutInPlace(t *testing.T) {
+	c := testenv.PG(t, 15, testenv.Bootstrapped)
+	conn := connect(t, c)
+	fill(t, conn, 300)
+	var index string
+	if err := conn.QueryRow(t.Context(), `SELECT pg_relation_filepath('account_pkey')`).Scan(&index); err != nil {
+		t.Fatal(err)
+	}
+	st, _ := dirStore(t)
+	g := newRig(t, st)
+	g.run(source(c))
+	target := restoreFolder(t, c)
+	_, err := g.tryRestore(t.Context(), "latest", target, backup.RestoreOptions{Own: own(c), Prove: func(ctx context.Context, dir string) error {
+		path := filepath.Join(dir, "pg", index)
+		data, err := os.ReadFile(path)
+		if err == nil {
+			data[8192+4000] ^= 0x40
+			err = os.WriteFile(path, data, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+		return proof.Start(ctx, c.Bin, c.RunAs, filepath.Join(dir, "pg"))
+	}})
+	if uerr.KindOf(err) != uerr.Integrity || uerr.HintOf(err) == "" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(target); err == nil {
+		t.Error("the copy was put in place")
+	}
+	// The next try throws the refused copy away.
+	g.restore("latest", target, backup.RestoreOptions{Own: own(c)})
 }
