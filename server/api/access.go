@@ -31,7 +31,7 @@ func activate(c *call) (any, error) {
 
 func me(c *call) (any, error) {
 	a := c.who.Account
-	out := api.Me{ID: a.ID, Number: a.Number, Login: a.Login, Name: a.Name, Roles: a.Roles, Modules: a.Modules, Grants: map[string]api.Grant{}}
+	out := api.Me{ID: a.ID, Number: a.Number, Login: a.Login, Name: a.Name, Roles: append([]string{}, a.Roles...), Modules: append([]string{}, a.Modules...), Grants: map[string]api.Grant{}}
 	for feature, g := range c.who.Grants {
 		actions := make([]string, len(g.Actions))
 		for i, v := range g.Actions {

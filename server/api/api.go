@@ -106,6 +106,9 @@ func write(w http.ResponseWriter, status int, v any) {
 func (c *call) fail(err error) {
 	id := gate.RequestID(c.ctx).String()
 	p := problem.As(err)
+	if p == nil && c.ctx.Err() != nil {
+		return // the client went away: nobody to tell
+	}
 	if p == nil {
 		c.log.Error("request failed", "request", id, "route", c.r.Pattern, "error", err.Error())
 		write(c.w, http.StatusInternalServerError, api.Error{Code: "internal", Message: "internal error", Request: id})
