@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -63,19 +62,4 @@ func TestDiskThatFillsUpKeepsTheOldState(t *testing.T) {
 	if v := latest(t, s.Client(t, filepath.Join(s.dir, "repo"), nil)); v != "1.1.0" {
 		t.Errorf("clients see %s", v)
 	}
-}
-
-// noise does not compress.
-func noise(n int) string {
-	var b strings.Builder
-	x := uint64(88172645463325252)
-	for b.Len() < n {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		for shift := 0; shift < 64; shift += 8 {
-			b.WriteByte(byte(x >> shift))
-		}
-	}
-	return b.String()
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,21 +222,13 @@ func TestBadSourcePublishesNothing(t *testing.T) {
 		{name: "disk full", want: uerr.NoSpace, free: 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var dir atomic.Value
-			var lying atomic.Bool
-			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if lying.Load() && c.lie != nil && c.lie(w, r) {
-					return
-				}
-				http.FileServer(http.Dir(dir.Load().(string))).ServeHTTP(w, r)
-			}))
-			t.Cleanup(srv.Close)
-			s := newSite(t, srv.URL)
-			dir.Store(s.Dir)
+			f := newFront(t)
+			s := newSite(t, f.URL)
+			f.set(s.Dir, nil)
 			s.sync(t)
 			s.Release(t, release.Stable, "1.1.0", part(release.Server, "two"))
 			before := snapshotOf(t, s.dir)
-			lying.Store(true)
+			f.set(s.Dir, c.lie)
 			if c.free > 0 {
 				s.o.Free = func(string) (int64, error) { return c.free, nil }
 			}
@@ -256,12 +247,100 @@ func TestBadSourcePublishesNothing(t *testing.T) {
 			if st, err := Inspect(s.dir, s.Clock); err != nil || st.Failed == nil || st.Failed.Kind != c.want.String() || st.Last == nil {
 				t.Errorf("status %+v, %v", st, err)
 			}
-			lying.Store(false)
+			f.set(s.Dir, nil)
 			s.o.Free = nil
 			if rep := s.sync(t); rep.Latest[release.Stable] != "1.1.0" {
 				t.Errorf("afterwards: %+v", rep)
 			}
 		})
+	}
+}
+
+// front is an honest source in front of a folder, until the test gives it something else to do.
+type front struct {
+	*httptest.Server
+	mu     sync.Mutex
+	dir    string
+	lie    func(w http.ResponseWriter, r *http.Request) bool
+	ranges []string
+}
+
+func newFront(t *testing.T) *front {
+	f := &front{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		dir, lie := f.dir, f.lie
+		if v := r.Header.Get("Range"); v != "" {
+			f.ranges = append(f.ranges, v)
+		}
+		f.mu.Unlock()
+		if lie == nil || !lie(w, r) {
+			http.FileServer(http.Dir(dir)).ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *front) set(dir string, lie func(w http.ResponseWriter, r *http.Request) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dir, f.lie = dir, lie
+}
+
+func TestSyncThatWasCutOffGoesOn(t *testing.T) {
+	f := newFront(t)
+	s := newSite(t, f.URL)
+	s.Build(t, release.Stable, "1.1.0", nil, part(release.Server, noise(300_000)))
+	s.Sign(t, release.Stable)
+	s.Publish(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.set(s.Dir, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "server.tar.zst") || !strings.Contains(r.URL.Path, "1.1.0") {
+			return false
+		}
+		w.Header().Set("Content-Length", "300500")
+		data := mustRead(t, filepath.Join(s.Dir, filepath.FromSlash(r.URL.Path)))
+		_, _ = w.Write(data[:200_000])
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(50 * time.Millisecond) // let it arrive
+		cancel()                          // the machine is switched off
+		<-r.Context().Done()
+		return true
+	})
+	if _, err := Sync(ctx, s.dir, s.o); uerr.KindOf(err) != uerr.Interrupted {
+		t.Fatalf("got %v", err)
+	}
+	if st, err := Inspect(s.dir, s.Clock); err != nil || st.Last != nil || st.Failed != nil {
+		t.Errorf("status %+v, %v", st, err)
+	}
+	f.set(s.Dir, nil)
+	s.sync(t)
+	if len(f.ranges) != 1 || f.ranges[0] != "bytes=200000-" {
+		t.Errorf("asked for ranges %v", f.ranges)
+	}
+	latest(t, s.Client(t, filepath.Join(s.dir, "repo"), nil))
+	if left, err := os.ReadDir(filepath.Join(s.dir, "downloads")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestOlderStateIsRefusedAlthoughTheMemoryIsLost(t *testing.T) {
+	s := newSite(t, "")
+	old := filepath.Join(t.TempDir(), "old")
+	if err := os.CopyFS(old, os.DirFS(s.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	s.Release(t, release.Stable, "1.1.0", part(release.Server, "two"))
+	s.sync(t)
+	if err := errors.Join(os.RemoveAll(folder(s.dir).trust()), os.Rename(s.Dir, s.Dir+".new"), os.Rename(old, s.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Sync(t.Context(), s.dir, s.o); uerr.KindOf(err) != uerr.Integrity {
+		t.Fatalf("got %v", err)
+	}
+	if v := latest(t, s.Client(t, filepath.Join(s.dir, "repo"), nil)); v != "1.1.0" {
+		t.Error(v)
 	}
 }
 
@@ -333,4 +412,19 @@ func TestInitTwice(t *testing.T) {
 	if _, err := Sync(t.Context(), t.TempDir(), SyncOptions{}); uerr.KindOf(err) != uerr.NotFound {
 		t.Errorf("no mirror: %v", err)
 	}
+}
+
+// noise does not compress.
+func noise(n int) string {
+	var b strings.Builder
+	x := uint64(88172645463325252)
+	for b.Len() < n {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		for shift := 0; shift < 64; shift += 8 {
+			b.WriteByte(byte(x >> shift))
+		}
+	}
+	return b.String()
 }

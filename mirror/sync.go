@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -118,6 +119,9 @@ func (y *syncing) run(ctx context.Context) (rep SyncReport, err error) {
 	if err != nil {
 		return rep, err
 	}
+	if err := y.notOlder(cp); err != nil {
+		return rep, err
+	}
 	wanted := trust.Select(cp.Targets, y.s.Components, y.s.Platforms)
 	missing := y.missing(wanted)
 	if y.o.Plan {
@@ -145,6 +149,25 @@ func (y *syncing) report(cp *trust.Copy, wanted, missing []release.Target) SyncR
 		rep.Latest[ix.Channel] = ix.Latest
 	}
 	return rep
+}
+
+// notOlder refuses a state older than the one that is served, should the trust folder, which remembers it, be lost.
+// Only a newer root may start the counting anew.
+func (y *syncing) notOlder(cp *trust.Copy) error {
+	var head struct {
+		Signed struct {
+			Version int64 `json:"version"`
+		} `json:"signed"`
+	}
+	data, err := os.ReadFile(filepath.Join(y.f.repo(), "metadata", "timestamp.json"))
+	if err != nil || json.Unmarshal(data, &head) != nil || head.Signed.Version <= cp.Version {
+		return nil // nothing is served yet, or nothing that any client accepts
+	}
+	if _, err := os.Stat(filepath.Join(y.f.repo(), "metadata", fmt.Sprintf("%d.root.json", cp.Root))); err != nil {
+		return nil
+	}
+	return uerr.New(uerr.Integrity, "copy the releases of", y.s.Source, fmt.Errorf("it offers state %d, but state %d is served here already", cp.Version, head.Signed.Version),
+		"find out why the source went back; practicectl mirror status --dir "+string(y.f))
 }
 
 // roles are the channels to copy; deps comes with any of them.
