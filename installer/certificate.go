@@ -18,9 +18,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/uerr"
 )
 
 // Files of the local certificate authority and of the server's certificate in the credential folder.
@@ -135,6 +137,33 @@ func checkCertificate(dir string, names []string, now time.Time) error {
 	}
 	if left := leaf.NotAfter.Sub(now); left < renewAt {
 		return fmt.Errorf("it expires on %s", leaf.NotAfter.Format(time.DateOnly))
+	}
+	return nil
+}
+
+// permits reports whether the authority may sign for a name or address.
+func permits(ca *x509.Certificate, name string) bool {
+	if ip := net.ParseIP(name); ip != nil {
+		return slices.ContainsFunc(ca.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(ip) })
+	}
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(ca.PermittedDNSDomains, func(d string) bool {
+		d = strings.ToLower(d)
+		return name == d || strings.HasSuffix(name, "."+d)
+	})
+}
+
+// checkPermitted refuses names that the authority in dir may not sign for. Error kind: Precond.
+func checkPermitted(dir string, names []string) error {
+	ca, err := readCertificate(filepath.Join(dir, CACertFile))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !permits(ca, name) {
+			return uerr.New(uerr.Precond, "vouch for", name, errors.New("the practice's authority, which the workstations trust, was made without this name"),
+				"give --url with a name that it may sign for: "+strings.Join(ca.PermittedDNSDomains, ", ")+" or one below these")
+		}
 	}
 	return nil
 }

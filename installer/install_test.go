@@ -239,6 +239,31 @@ func TestPreflightRefusesBeforeAnythingChanges(t *testing.T) {
 	}
 }
 
+func TestTwoInstancesShareComponents(t *testing.T) {
+	c := newClinic(t)
+	c.desired.Profile, c.desired.Modules = ProfileWorkstation, []string{"clinical"}
+	c.install(t)
+	other := c.Options
+	other.Layout.Instance = "branch"
+	other.Settings = settings{other.Layout.Config()}
+	d := clone(c.desired)
+	d.Modules = []string{"frontdesk"}
+	if rep, err := New(other).Install(t.Context(), d, ""); err != nil || rep.Outcome != "committed" {
+		t.Fatal(rep, err)
+	}
+	if _, err := New(c.Options).Uninstall(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"client": true, "module-frontdesk": true, "practicectl": true, "module-clinical": false} {
+		if _, err := os.Stat(filepath.Join(c.Layout.Component(name), "1.0.0")); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if f, err := New(other).Verify(t.Context(), nil); err != nil {
+		t.Fatal(f, err)
+	}
+}
+
 func TestStagedFolderThatNobodySignedIsReplaced(t *testing.T) {
 	c := newClinic(t)
 	c.desired.Profile = ProfileWorkstation

@@ -75,6 +75,9 @@ func (j *job) clusterSettings() steps.Step {
 	return steps.Func{
 		ID: "cluster settings", Action: "configure the database cluster for port " + strconv.Itoa(c.Port),
 		On: func(context.Context) (steps.State, error) {
+			if _, err := os.Stat(j.bootstrapMark()); err != nil {
+				return steps.Change, nil // made by another machine: its account and its memory are in there
+			}
 			conf, err := os.ReadFile(files[0])
 			if err == nil && hasLine(string(conf), "port", strconv.Itoa(c.Port)) && strings.Contains(string(conf), c.SocketDir) {
 				return steps.Satisfied, nil
@@ -112,9 +115,12 @@ func hasLine(conf, key, value string) bool {
 	return false
 }
 
+// bootstrapMark is missing where this machine has not prepared a cluster yet.
+func (j *job) bootstrapMark() string { return filepath.Join(j.i.o.Layout.Var(), "bootstrap") }
+
 // bootstrap makes roles, database and extensions. Which ones the cluster has is remembered beside the receipts.
 func (j *job) bootstrap() steps.Step {
-	mark := filepath.Join(j.i.o.Layout.Var(), "bootstrap")
+	mark := j.bootstrapMark()
 	// The mark names the cluster too: another one in the same folder has to be prepared anew.
 	want := func() (string, error) {
 		control, err := pgcluster.ReadControl(j.i.o.Layout.PGData())

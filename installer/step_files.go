@@ -261,11 +261,26 @@ func (j *job) authority() steps.Step {
 func (j *job) certificate() steps.Step {
 	dir := j.i.o.Layout.Cred()
 	return j.pair("certificate", "issue the server's certificate", TLSKeyFile, TLSCert,
-		func() error { return checkCertificate(dir, j.names(), j.i.o.Now()) },
-		func() error { return serverCertificate(dir, j.names(), j.i.o.Now()) })
+		func() error { return checkCertificate(dir, j.vouchedNames(), j.i.o.Now()) },
+		func() error {
+			if err := checkPermitted(dir, j.vouchedNames()); err != nil {
+				return err
+			}
+			return serverCertificate(dir, j.vouchedNames(), j.i.o.Now())
+		})
 }
 
 func (j *job) names() []string { return serverNames(j.i.o.Hostname, j.d.URL, j.d.Listen) }
+
+// vouchedNames are the names without the machine's own where the authority may not sign for it: on a replacement machine
+// the authority is the old one's, which the workstations trust.
+func (j *job) vouchedNames() []string {
+	ca, err := readCertificate(filepath.Join(j.i.o.Layout.Cred(), CACertFile))
+	if err == nil && !permits(ca, j.i.o.Hostname) {
+		return serverNames("", j.d.URL, j.d.Listen)
+	}
+	return j.names()
+}
 
 // pair is a step that makes a key and its certificate.
 func (j *job) pair(id, action, key, cert string, check, issue func() error) steps.Step {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"practicectl/internal/lockfile"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/testenv"
 	"practicectl/release"
@@ -219,6 +220,16 @@ func TestO1_RealProgramsFromBareFolderToServingAndBack(t *testing.T) {
 	s.want(0, "schedule", "remove", "--all")
 	s.want(10, "schedule", "remove", "backup")
 	s.want(11, "agent", "run")
+	_, lock, err := lockfile.Acquire(t.Context(), filepath.Join(s.prefix, "run/practice/main/install.lock"), "install", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := s.want(11, "install"); !strings.Contains(errs, `locked by "install"`) {
+		t.Fatal(errs)
+	}
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
 
 	s.want(19, "uninstall")
 	s.want(0, "uninstall", "--yes")
@@ -227,11 +238,32 @@ func TestO1_RealProgramsFromBareFolderToServingAndBack(t *testing.T) {
 	}
 	s.want(0, "install") // everything asked for once is remembered, and the data are adopted
 	s.want(19, "uninstall", "--purge-data", "--confirm", "other")
+	s.keepsMounts()
 	s.want(0, "uninstall", "--purge-data", "--confirm", "main")
 	if _, err := os.Stat(filepath.Join(s.prefix, "var/lib/practice/main")); err == nil {
 		t.Fatal("data are left")
 	}
 	s.want(10, "uninstall", "--yes")
+}
+
+// keepsMounts mounts a file system among the data, which a purge must not cross.
+func (s *site) keepsMounts() {
+	s.t.Helper()
+	if os.Geteuid() != 0 {
+		return // only root can mount; the rule itself is the same for everybody
+	}
+	at := filepath.Join(s.prefix, "var/lib/practice/main/usb stick")
+	if err := errors.Join(os.Mkdir(at, 0o755), syscall.Mount("tmpfs", at, "tmpfs", 0, "size=1m,mode=0777")); err != nil {
+		s.t.Fatal(err)
+	}
+	_, errs := s.want(18, "uninstall", "--purge-data", "--confirm", "main")
+	if err := errors.Join(syscall.Unmount(at, 0), os.Remove(at)); err != nil {
+		s.t.Fatal(err)
+	}
+	if !strings.Contains(errs, "usb stick") {
+		s.t.Fatal(errs)
+	}
+	s.want(0, "component", "verify") // nothing was touched
 }
 
 func first2(a, _ string) string { return a }
