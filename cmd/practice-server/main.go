@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // appointments need time zones on machines that have none
 
 	"practicectl/internal/daemon/server"
 )
