@@ -66,6 +66,11 @@ func (j *job) check(ctx context.Context) (err error) {
 		return uerr.New(uerr.Usage, op, j.repo.Store.String(), errors.New("there is nothing to save"), "name a database or paths")
 	}
 	parent, err := j.repo.Latest(ctx, j.host)
+	if uerr.KindOf(err) == uerr.Integrity {
+		// Whoever can add an object must not be able to stop the backups with it.
+		j.p.Warn("%v. This snapshot does not depend on it; look: practicectl backup verify", err)
+		parent, err = repo.Snapshot{}, nil
+	}
 	if err != nil {
 		return err
 	}

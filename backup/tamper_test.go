@@ -159,6 +159,28 @@ func TestO4_LostCacheCostsTimeAndNoBytes(t *testing.T) {
 	}
 }
 
+func TestO4_AForgedSnapshotIsShownAndStopsNothing(t *testing.T) {
+	st, folder := dirStore(t)
+	g := newRig(t, st)
+	src := backup.Source{Paths: []string{writeFiles(t, 14)}}
+	first := g.run(src)
+	forged := filepath.Join(folder, "s", "praxis-1", "20990101T000000Z-"+strings.Repeat("ab", 16))
+	if err := os.WriteFile(forged, []byte("{\"format\":1}\n-- ed25519 AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := g.run(src)
+	items, err := backup.List(t.Context(), g.holder())
+	if uerr.KindOf(err) != uerr.Integrity || len(items) != 3 {
+		t.Errorf("%d items, %v", len(items), err)
+	}
+	if _, err := g.tryRestore(t.Context(), "latest", filepath.Join(t.TempDir(), "x"), backup.RestoreOptions{}); uerr.KindOf(err) != uerr.Integrity {
+		t.Errorf("the forged snapshot is the latest: %v", err)
+	}
+	for _, id := range []string{first.Snapshot.ID, second.Snapshot.ID[:8]} {
+		g.restore(id, filepath.Join(t.TempDir(), "x"), backup.RestoreOptions{})
+	}
+}
+
 // TestO4_HostCannotReadItsBackups looks at everything the host has: keys, cache, store.
 func TestO4_HostCannotReadItsBackups(t *testing.T) {
 	const canary = "Angststörung seit der Kindheit, 7f3a91"

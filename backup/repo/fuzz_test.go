@@ -188,7 +188,7 @@ func TestManyPacksAreListedApartAndMostListsAreReused(t *testing.T) {
 	if len(order) < 5 || fresh != 1 {
 		t.Errorf("%d lists, of which %d are new after one more pack", len(order), fresh)
 	}
-	if inline, lists, _ := SplitPacks(packs[:100]); len(inline) != 100 || lists != nil {
+	if inline, lists, _ := SplitPacks(packs[:64]); len(inline) != 64 || lists != nil {
 		t.Errorf("%d inline, %d lists", len(inline), len(lists))
 	}
 }

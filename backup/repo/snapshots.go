@@ -128,10 +128,10 @@ func (r *Repo) Body(s Snapshot) (Body, error) {
 }
 
 // maxInlinePacks is the number of packs up to which a header lists them itself.
-const maxInlinePacks = 256
+const maxInlinePacks = 64
 
 // SplitPacks decides how a header lists packs: inline, or as lists stored apart, of which a later snapshot reuses those
-// that did not change. A list ends after a pack whose last byte is below 2, on the average after 128.
+// that did not change. A list ends after a pack whose last byte is below 4, on the average after 64.
 func SplitPacks(packs []StoredPack) (inline []StoredPack, lists map[string][]byte, order []string) {
 	slices.SortFunc(packs, func(a, b StoredPack) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	if len(packs) <= maxInlinePacks {
@@ -141,7 +141,7 @@ func SplitPacks(packs []StoredPack) (inline []StoredPack, lists map[string][]byt
 	var b bytes.Buffer
 	for i, p := range packs {
 		fmt.Fprintf(&b, "%s %d\n", p.ID, p.Size)
-		if p.ID[31] < 2 || i == len(packs)-1 {
+		if p.ID[31] < 4 || i == len(packs)-1 {
 			sum := sha256.Sum256(b.Bytes())
 			name := hex.EncodeToString(sum[:])
 			lists[name] = bytes.Clone(b.Bytes())
