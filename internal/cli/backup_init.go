@@ -119,6 +119,9 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 	}
 	setup.Configure = func() error {
 		c.Backup = section
+		if strings.HasPrefix(section.Store, "s3://") {
+			c.Backup.Credentials = storeCredentials // relative: it holds for a restored instance elsewhere as well
+		}
 		return config.Save(path, c)
 	}
 	pin, err := backup.Setup(ctx, st, setup)
@@ -146,6 +149,9 @@ func (r *run) showBackupInit(res backupInitResult) error {
 	return err
 }
 
+// storeCredentials is the file with the store's credentials in the credential folder.
+const storeCredentials = "store-credentials.toml"
+
 // keepCredentials copies the store's credentials into the instance's credential folder, where the section then finds them.
 func keepCredentials(b *config.Backup, l paths.Layout) error {
 	if err := os.MkdirAll(l.Cred(), 0o700); err != nil {
@@ -161,7 +167,7 @@ func keepCredentials(b *config.Backup, l paths.Layout) error {
 	}
 	data, err := os.ReadFile(b.Credentials)
 	if err == nil {
-		b.Credentials = filepath.Join(l.Cred(), "store-credentials.toml")
+		b.Credentials = filepath.Join(l.Cred(), storeCredentials)
 		err = atomicfile.WriteBytes(b.Credentials, 0o600, data)
 	}
 	if err != nil {

@@ -51,7 +51,15 @@ func (s storeFlags) section(r *run) (config.Backup, error) {
 	if c.Backup.Store == "" {
 		return config.Backup{}, uerr.New(uerr.NotFound, "open the backup repository", "", errors.New("this instance has none"), "practicectl backup init, or name one with --store")
 	}
-	return c.Backup, nil
+	b := c.Backup
+	if b.Credentials != "" && !filepath.IsAbs(b.Credentials) {
+		l, err := r.layout()
+		if err != nil {
+			return b, err
+		}
+		b.Credentials = filepath.Join(l.Cred(), b.Credentials)
+	}
+	return b, nil
 }
 
 // openStore opens the store of a [backup] section. create makes a folder that is missing.

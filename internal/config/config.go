@@ -53,7 +53,7 @@ type Backup struct {
 	Store       string   `toml:"store" json:"store"`       // "s3://bucket/prefix" or a folder
 	Endpoint    string   `toml:"endpoint" json:"endpoint"` // "https://host:port" of an S3 store
 	Region      string   `toml:"region" json:"region"`
-	Credentials string   `toml:"credentials" json:"credentials"` // file with access_key_id and secret_access_key
+	Credentials string   `toml:"credentials" json:"credentials"` // file with access_key_id and secret_access_key; relative to the credential folder
 	Recipients  []string `toml:"recipients" json:"recipients"`   // age public keys, at least two
 	Paths       []string `toml:"paths" json:"paths"`             // extra files and folders
 	Limit       string   `toml:"limit" json:"limit"`             // upload limit, such as "2MiB/s"; empty: none
