@@ -91,6 +91,10 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		var other *tls.CertificateVerificationError
+		if errors.As(err, &other) { // somebody answers, but not the practice's server: trying again does not help
+			return uerr.New(uerr.Auth, "recognise the server", c.base, err, "see when its certificate ends and which authority it has: practicectl status")
+		}
 		return uerr.New(uerr.Unreachable, "reach the server", c.base, err, "practicectl status")
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
