@@ -29,13 +29,14 @@ type attacked struct {
 	mirror *hostile
 	client *trust.Client
 	state  string
+	stall  time.Duration
 }
 
 func attack(t *testing.T) *attacked {
 	t.Helper()
 	r := testenv.NewReleases(t)
 	r.Release(t, release.Stable, "1.0.0", big(release.Server, "old", 100_000))
-	a := &attacked{Releases: r, old: filepath.Join(t.TempDir(), "old"), mirror: newHostile(t, r.Dir), state: filepath.Join(t.TempDir(), "trust")}
+	a := &attacked{Releases: r, old: filepath.Join(t.TempDir(), "old"), mirror: newHostile(t, r.Dir), state: filepath.Join(t.TempDir(), "trust"), stall: 20 * time.Second}
 	a.client = a.open(t)
 	if _, err := a.client.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func attack(t *testing.T) *attacked {
 
 func (a *attacked) open(t *testing.T) *trust.Client {
 	return a.Client(t, a.mirror.URL, func(o *trust.Options) {
-		o.Dir, o.Attempts, o.Stall = a.state, 2, 150*time.Millisecond
+		o.Dir, o.Attempts, o.Stall = a.state, 2, a.stall
 	})
 }
 
@@ -186,6 +187,10 @@ func TestO9_HostileMirrorIsRefused(t *testing.T) {
 			t.Parallel()
 			a := attack(t)
 			c.lie(t, a)
+			if strings.Contains(c.name, "silent") || strings.Contains(c.name, "dripping") {
+				a.stall = 300 * time.Millisecond
+				a.client = a.open(t)
+			}
 			err := a.fetch(t)
 			if got := uerr.KindOf(err); err == nil || got != c.want {
 				t.Fatalf("got %v (%v), want kind %v", err, got, c.want)
@@ -201,6 +206,8 @@ func TestO9_HostileMirrorIsRefused(t *testing.T) {
 			if c.want == uerr.Precond {
 				a.Publish(t)
 			}
+			a.stall = 20 * time.Second
+			a.client = a.open(t)
 			if err := a.fetch(t); err != nil {
 				t.Errorf("after the attack: %v", err)
 			}
