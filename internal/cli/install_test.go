@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"practicectl/internal/lockfile"
+	"practicectl/internal/paths"
 	"practicectl/internal/pgcluster"
+	"practicectl/internal/svc"
 	"practicectl/internal/testenv"
 	"practicectl/release"
 	"practicectl/release/publish"
@@ -231,6 +233,11 @@ func TestO1_RealProgramsFromBareFolderToServingAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	s.powerCut()
+	s.want(13, "component", "verify") // nothing runs
+	s.want(0, "install")
+	s.want(0, "component", "verify")
+
 	s.want(19, "uninstall")
 	s.want(0, "uninstall", "--yes")
 	if _, err := os.Stat(filepath.Join(s.prefix, "var/lib/practice/main/pg/PG_VERSION")); err != nil {
@@ -244,6 +251,29 @@ func TestO1_RealProgramsFromBareFolderToServingAndBack(t *testing.T) {
 		t.Fatal("data are left")
 	}
 	s.want(10, "uninstall", "--yes")
+}
+
+// powerCut kills the agent and everything that it supervises at once.
+func (s *site) powerCut() {
+	s.t.Helper()
+	l, err := paths.New(s.prefix, "main")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	agent := svc.NewAgent(l.AgentSocket())
+	info, err := agent.Info(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	services, err := agent.List(s.t.Context())
+	if err != nil || len(services) != 2 {
+		s.t.Fatal(services, err)
+	}
+	for _, pid := range []int{info.PID, services[0].PID, services[1].PID} { // the agent first, or it would start them again
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			s.t.Fatal(pid, err)
+		}
+	}
 }
 
 // keepsMounts mounts a file system among the data, which a purge must not cross.
