@@ -42,8 +42,10 @@ func (s *Service) List(ctx context.Context, who *authz.Caller) ([]api.Account, e
 		if err != nil {
 			return err
 		}
-		out, err = pgx.CollectRows(rows, pgx.RowToStructByPos[api.Account])
-		return err
+		if out, err = pgx.CollectRows(rows, pgx.RowToStructByPos[api.Account]); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, store.Entry{Feature: authz.Accounts, Action: store.Read, Kind: "account"})
 	})
 	return out, err
 }

@@ -4,6 +4,7 @@ import (
 	"practicectl/internal/api"
 	"practicectl/internal/secret"
 	"practicectl/server/gate"
+	"practicectl/server/store"
 )
 
 func signIn(c *call) (any, error) {
@@ -31,6 +32,12 @@ func activate(c *call) (any, error) {
 
 func me(c *call) (any, error) {
 	a := c.who.Account
+	err := c.svc.Store.WithTx(c.ctx, c.who.Session, func(tx *store.Tx) error {
+		return tx.Audit(c.ctx, store.Entry{Feature: "auth.me", Action: store.Read, Kind: "account", Object: a.ID})
+	})
+	if err != nil {
+		return nil, err
+	}
 	out := api.Me{ID: a.ID, Number: a.Number, Login: a.Login, Name: a.Name, Roles: append([]string{}, a.Roles...), Modules: append([]string{}, a.Modules...), Grants: map[string]api.Grant{}}
 	for feature, g := range c.who.Grants {
 		actions := make([]string, len(g.Actions))

@@ -23,6 +23,7 @@ import (
 	"practicectl/server/authz"
 	"practicectl/server/gate"
 	"practicectl/server/problem"
+	"practicectl/server/store"
 )
 
 // API answers under /api/.
@@ -120,7 +121,19 @@ func (c *call) fail(err error) {
 	if p.RetryAfter > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)))
 	}
+	c.logRefusal(p)
 	write(c.w, p.Code.Status(), api.Error{Code: string(p.Code), Reason: p.Reason, Message: messages[p.Code], Fields: p.Fields, Current: c.current, Request: id})
+}
+
+// logRefusal puts wrong input on record; the services log everything that comes as far as them.
+func (c *call) logRefusal(p *problem.Error) {
+	if c.who == nil || p.Code != problem.Invalid && p.Code != problem.TooLarge {
+		return
+	}
+	err := c.svc.Store.AuditFailure(c.ctx, c.who.Session, store.Entry{Feature: "api", Action: store.Execute, Kind: c.r.Pattern, Outcome: "failed", Reason: string(p.Code)})
+	if err != nil {
+		c.log.Error("a refusal is not on record", "request", gate.RequestID(c.ctx).String(), "error", err.Error())
+	}
 }
 
 var messages = map[problem.Code]string{

@@ -235,6 +235,28 @@ func TestCookiesAreBoundToTheHost(t *testing.T) {
 	}
 }
 
+func TestT15_EveryRouteIsOnRecord(t *testing.T) {
+	d := open(t)
+	admin, anna := d.Person(t, "group_admin"), d.Person(t, "member")
+	pat := d.Patient(t, anna, "Spur", "S")
+	for _, r := range d.api.Routes() {
+		for name, who := range map[string]*authz.Caller{"an administrator": admin, "a member": anna, "a stranger": d.Person(t, "scheduler")} {
+			if r.Public && strings.HasSuffix(r.Path, "/sign-out") {
+				who = d.Person(t, "member")
+			}
+			body := `{}`
+			if strings.HasSuffix(r.Path, "/activate") { // a password that is too short is nobody's deed
+				body = `{"login":"anna","code":"x","password":"ein sehr langer Satz"}`
+			}
+			before := d.Count(t, `SELECT count(*) FROM audit.entry`)
+			status, _ := d.call(t, who, r.Method, strings.ReplaceAll(r.Path, "{id}", pat.ID.String()), body)
+			if status >= 500 || d.Count(t, `SELECT count(*) FROM audit.entry`) == before {
+				t.Errorf("%s %s by %s (%d) left no trace", r.Method, r.Path, name, status)
+			}
+		}
+	}
+}
+
 func TestErrorsAndLogsTellNothing(t *testing.T) {
 	d := open(t)
 	const canary = "Kanarienvogel"

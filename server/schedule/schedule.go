@@ -206,8 +206,10 @@ func (s *Service) Places(ctx context.Context, who *authz.Caller) (facilities []a
 		if rows, err = tx.Query(ctx, `SELECT id, facility_id, name, active FROM pm.room ORDER BY name, id`); err != nil {
 			return err
 		}
-		rooms, err = pgx.CollectRows(rows, pgx.RowToStructByPos[api.Room])
-		return err
+		if rooms, err = pgx.CollectRows(rows, pgx.RowToStructByPos[api.Room]); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, store.Entry{Feature: authz.Facilities, Action: store.Read, Kind: "room"})
 	})
 	return facilities, rooms, err
 }
@@ -238,8 +240,10 @@ func (s *Service) Practitioners(ctx context.Context, who *authz.Caller) ([]api.P
 		if err != nil {
 			return err
 		}
-		out, err = pgx.CollectRows(rows, pgx.RowToStructByPos[api.Practitioner])
-		return err
+		if out, err = pgx.CollectRows(rows, pgx.RowToStructByPos[api.Practitioner]); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, store.Entry{Feature: authz.Accounts, Action: store.Read, Kind: "practitioner"})
 	})
 	return out, err
 }

@@ -291,6 +291,17 @@ func TestReadyzTellsThatTheDatabaseIsAway(t *testing.T) {
 	if err := c.client(t).SignIn(t.Context(), "anna", secret.New("x")); uerr.KindOf(err) != uerr.Unreachable {
 		t.Errorf("signing in: %v", err)
 	}
+	if err := c.pg.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(c.get(t, "/readyz"), `"ok":true`+"}\n"); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the server does not come back with its database: %s", c.get(t, "/readyz"))
+		}
+	}
+	if err := c.client(t).SignIn(t.Context(), "anna", secret.New("x")); uerr.KindOf(err) != uerr.Auth {
+		t.Errorf("signing in after the database came back: %v", err)
+	}
 }
 
 func tlsTrusting(pool *x509.CertPool) *tls.Config {
