@@ -195,6 +195,9 @@ func TestO9_HostileMirrorIsRefused(t *testing.T) {
 			if got := uerr.KindOf(err); err == nil || got != c.want {
 				t.Fatalf("got %v (%v), want kind %v", err, got, c.want)
 			}
+			if c.name == "another vendor's whole repository" && !strings.Contains(err.Error(), "another vendor") {
+				t.Errorf("not explained: %v", err)
+			}
 			if uerr.HintOf(err) == "" {
 				t.Errorf("no hint: %v", err)
 			}

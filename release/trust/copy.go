@@ -47,7 +47,7 @@ func (c *Client) Copy(ctx context.Context, roles []string) (*Copy, error) {
 	}
 	v, err := c.verify(ctx, ask{roles: roles, skipExpired: true})
 	if err != nil {
-		return nil, classify(op, c.src.String(), err)
+		return nil, classify(op, c.src.String(), c.foreign(ctx, err))
 	}
 	cp := &Copy{Version: v.set.Timestamp.Signed.Version, Root: v.set.Root.Signed.Version, Issued: v.issued, Expires: v.expires, Stale: v.stale, Expired: v.expired}
 	if err := c.copyFiles(ctx, v, cp); err != nil {

@@ -26,7 +26,7 @@ func (c *Client) Refresh(ctx context.Context) (*Catalog, error) {
 	}
 	v, err := c.verify(ctx, ask{roles: []string{c.o.Channel, release.Deps}})
 	if err != nil {
-		return nil, classify(op, c.src.String(), err)
+		return nil, classify(op, c.src.String(), c.foreign(ctx, err))
 	}
 	cat := &Catalog{Issued: v.issued, Expires: v.expires, Now: v.ref, Stale: v.stale, Deps: release.Index{Schema: release.IndexSchema, Channel: release.Deps}}
 	for _, r := range v.roles {

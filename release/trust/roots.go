@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -70,6 +72,23 @@ func rootName(version int64) string { return strconv.FormatInt(version, 10) + ".
 
 func (c *Client) rootFile(version int64) string {
 	return filepath.Join(c.rootsDir(), rootName(version))
+}
+
+// foreign adds to a refusal that the source is another vendor's altogether: its root of our number is not ours. This
+// only helps a person; nothing is decided by it.
+func (c *Client) foreign(ctx context.Context, refused error) error {
+	if !errors.Is(refused, &metadata.ErrUnsignedMetadata{}) {
+		return refused
+	}
+	own, root, err := c.newestRoot()
+	if err != nil {
+		return refused
+	}
+	theirs, err := readAll(ctx, c.src, "metadata/"+rootName(root.Signed.Version), 512_000)
+	if err != nil || bytes.Equal(own, theirs) {
+		return refused
+	}
+	return fmt.Errorf("%w; the source's root is not the one that this program was built with: it may be another vendor's", refused)
 }
 
 // RootInfo describes a root for people to compare.
