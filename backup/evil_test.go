@@ -45,21 +45,27 @@ func evilSnapshot(t *testing.T, entries []intake.File) *Repo {
 		t.Fatal(err)
 	}
 	j := &job{repo: r, src: Source{Paths: []string{"x"}}, o: RunOptions{Cache: t.TempDir(), Now: time.Now}, p: progress.None, fail: func(error) {}}
-	lay := func(ctx context.Context) error {
-		saved, err := intake.Files(ctx, j.writer, entries, progress.None.Task("", progress.Bytes, 0))
-		j.trees[FilesTree] = saved
-		return err
-	}
-	for _, step := range []func(context.Context) error{j.check, j.openWriter, lay, j.writeTrees, j.verifyPacks, j.writeIndex, j.writeLists, j.commit} {
-		if err := step(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	j.commitFiles(t, entries)
 	holder, err := Open(t.Context(), st, Keys{Identities: ids})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return holder
+}
+
+// commitFiles takes the steps of a run with given entries in place of what a source found.
+func (j *job) commitFiles(t *testing.T, entries []intake.File) {
+	t.Helper()
+	lay := func(ctx context.Context) error {
+		saved, err := intake.Files(ctx, j.writer, entries, progress.None.Task("", progress.Bytes, 0))
+		j.trees[FilesTree] = saved
+		return err
+	}
+	for _, step := range []func(context.Context) error{j.check, j.openWriter, lay, j.writeTrees, j.verifyPacks, j.writeIndex, j.writeLists, j.commit, j.readBack} {
+		if err := step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestO5_ASnapshotCannotWriteOutsideOfItsTarget: the machine that restores must be safe from the one that was saved.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/zeebo/blake3"
 )
@@ -151,7 +152,7 @@ func (h *Hasher) Chunk(b []byte) ID { return h.id(h.chunk, b) }
 // Digest is the digest of a list of ids, or of any bytes that describe something.
 func (h *Hasher) Digest(b []byte) ID { return h.id(h.digest, b) }
 
-// PublicOf is the public half of a signing key.
+// PublicOf is the public half of a signing key, which follows its seed.
 func PublicOf(key ed25519.PrivateKey) PublicKey {
-	return PublicKey(key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // the type says so
+	return slices.Clone(PublicKey(key[ed25519.SeedSize:]))
 }
