@@ -5,12 +5,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"practicectl/internal/modpack"
 	"practicectl/internal/uerr"
 	"practicectl/release/archive"
+	"practicectl/release/publish"
 )
 
 const source = "../../modules"
@@ -66,10 +68,15 @@ func TestEveryModuleOfTheProductIsWhole(t *testing.T) {
 			}
 			owner[f] = m.Name
 		}
+		var components []string
 		for _, r := range m.Requires {
 			if !known[r] {
 				t.Errorf("%s requires %s, which is not there", m.Name, r)
 			}
+			components = append(components, modpack.ComponentPrefix+r)
+		}
+		if _, required := publish.Describe(modpack.ComponentPrefix + m.Name); !slices.Equal(required, components) {
+			t.Errorf("%s requires %v, its release requires %v", m.Name, components, required)
 		}
 	}
 }

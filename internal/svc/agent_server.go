@@ -70,8 +70,8 @@ func RunAgent(ctx context.Context, o AgentOptions) (err error) {
 		if o.Started != nil {
 			o.Started(running)
 		}
+		a.jobs.Loop(running) // only now: a backup that was missed needs the database
 	})
-	wg.Go(func() { a.jobs.Loop(running) })
 	o.Note("agent %s runs, pid %d", o.Version, os.Getpid())
 	<-running.Done()
 	o.Note("agent stops")

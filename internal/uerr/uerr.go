@@ -106,7 +106,10 @@ func (e *Error) Error() string {
 		b.WriteString(e.Subject)
 	}
 	if e.Err != nil {
-		if b.Len() > 0 {
+		switch {
+		case strings.HasSuffix(b.String(), ":"): // an Op such as "backup run refused:" without a subject
+			b.WriteByte(' ')
+		case b.Len() > 0:
 			b.WriteString(": ")
 		}
 		b.WriteString(e.Err.Error())

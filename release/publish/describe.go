@@ -18,13 +18,13 @@ func Describe(name string) (summary string, requires []string) {
 	case release.FrontDesk:
 		return "front desk: patients and appointments", nil
 	case release.Clinical:
-		return "clinical: sessions and notes", nil
+		return "clinical: sessions and notes", []string{release.FrontDesk}
 	case release.Accounting:
-		return "accounting: invoices and payments", nil
+		return "accounting: invoices and payments", []string{release.FrontDesk}
 	case release.Admin:
 		return "administration: users and settings", nil
 	case release.Reports:
-		return "reports and statistics", nil
+		return "reports and statistics", []string{release.FrontDesk}
 	}
 	return "", nil
 }
