@@ -89,15 +89,18 @@ func (w *world) allow(i int, feature, action string, j int) bool {
 	return scope == authz.ScopeAll || p.by == i || mine && w.allow(i, authz.Patients, "view", j)
 }
 
+type question struct{ feature, table, key, edit string }
+
 // tables are the questions put to raw SQL; each changes nothing that the next one sees.
-var tables = []struct{ feature, table, key, edit string }{
+var tables = []question{
 	{authz.Patients, "pm.patient", "id", "remark = 'x'"},
 	{authz.Sessions, "pm.session", "id", "code = 'x'"},
 	{authz.Notes, "pm.session_note", "session_id", "head = head"},
 	{authz.Invoices, "pm.invoice", "id", "remark = 'x'"},
 }
 
-func draw(t *testing.T, rt *rapid.T, p *servertest.Practice, maintenance *pgx.Conn) *world {
+// draw makes up a practice.
+func draw(rt *rapid.T) *world {
 	w := &world{}
 	roles := []string{"member", "secretariat", "scheduler", "group_admin"}
 	for range rapid.IntRange(2, 5).Draw(rt, "people") {
@@ -121,7 +124,7 @@ func draw(t *testing.T, rt *rapid.T, p *servertest.Practice, maintenance *pgx.Co
 	}
 	n := len(w.people)
 	for range rapid.IntRange(2, 6).Draw(rt, "patients") {
-		v := patient{id: store.NewID(), session: store.NewID(), invoice: store.NewID(), owner: rapid.IntRange(0, n-1).Draw(rt, "owner"), by: rapid.IntRange(0, n-1).Draw(rt, "by"),
+		v := patient{owner: rapid.IntRange(0, n-1).Draw(rt, "owner"), by: rapid.IntRange(0, n-1).Draw(rt, "by"),
 			everyone: rapid.IntRange(0, 5).Draw(rt, "everyone") == 0}
 		for i := range n {
 			if rapid.IntRange(0, 3).Draw(rt, "share") == 0 {
@@ -130,14 +133,12 @@ func draw(t *testing.T, rt *rapid.T, p *servertest.Practice, maintenance *pgx.Co
 		}
 		w.patients = append(w.patients, v)
 	}
-	w.build(t, p, maintenance)
 	return w
 }
 
 // build writes the world into the database as maintenance, past all policies.
 func (w *world) build(t *testing.T, p *servertest.Practice, maintenance *pgx.Conn) {
 	b := &pgx.Batch{}
-	b.Queue(`DELETE FROM sec.group_perm WHERE group_key LIKE 'w%'`)
 	for i := range w.people {
 		one := &w.people[i]
 		one.caller = p.QueuePerson(t, b, one.roles[0])
@@ -157,7 +158,9 @@ func (w *world) build(t *testing.T, p *servertest.Practice, maintenance *pgx.Con
 		}
 	}
 	id := func(i int) uuid.UUID { return w.people[i].caller.Account.ID }
-	for _, v := range w.patients {
+	for j := range w.patients {
+		w.patients[j].id, w.patients[j].session, w.patients[j].invoice = store.NewID(), store.NewID(), store.NewID()
+		v := w.patients[j]
 		b.Queue(`INSERT INTO pm.patient (id, family_name, owner_id) VALUES ($1, 'x', $2)`, v.id, id(v.owner))
 		b.Queue(`INSERT INTO pm.session (id, patient_id, practitioner_id, held_at, owner_id) VALUES ($1, $2, $3, now(), $3)`, v.session, v.id, id(v.by))
 		b.Queue(`INSERT INTO pm.session_note (session_id, patient_id, owner_id) VALUES ($1, $2, $3)`, v.session, v.id, id(v.by))
@@ -181,11 +184,11 @@ func TestOracleAgreesWithTheDatabase(t *testing.T) {
 			maintenance, server := p.Connect(t, pgcluster.RoleMigrate), p.Connect(t, pgcluster.RoleServer)
 			asked := 0
 			rapid.Check(t, func(rt *rapid.T) {
-				w := draw(t, rt, p, maintenance)
-				for i := range w.people {
-					if err := w.as(t, rt, server, i, &asked); err != nil {
-						rt.Fatal(err)
-					}
+				w := draw(rt)
+				w.build(t, p, maintenance)
+				n, wrong := w.compare(t, server)
+				if asked += n; len(wrong) > 0 {
+					rt.Fatal(wrong[0])
 				}
 			})
 			if asked < 2000 {
@@ -195,50 +198,109 @@ func TestOracleAgreesWithTheDatabase(t *testing.T) {
 	}
 }
 
-// as takes the role of person i for a transaction that leaves nothing behind.
-func (w *world) as(t *testing.T, rt *rapid.T, server *pgx.Conn, i int, asked *int) error {
-	tx, err := server.Begin(t.Context())
-	if err != nil {
-		return err
+// compare puts every question of the world to raw SQL and returns how many there were and which answers were wrong.
+func (w *world) compare(t *testing.T, server *pgx.Conn) (asked int, wrong []string) {
+	t.Helper()
+	for i, one := range w.people {
+		tx, err := server.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), `SET LOCAL ROLE pm_app`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), `SELECT set_config('pm.token', $1, true)`, one.caller.Token.Reveal()); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range tables {
+			for _, action := range []string{"view", "edit"} {
+				point, err := tx.Begin(t.Context()) // a savepoint: a question may fail
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, bad := w.ask(t, point, i, q, action)
+				asked, wrong = asked+n, append(wrong, bad...)
+				if err := point.Rollback(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := tx.Rollback(t.Context()); err != nil { // leaves nothing behind
+			t.Fatal(err)
+		}
 	}
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	if _, err := tx.Exec(t.Context(), `SET LOCAL ROLE pm_app`); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(t.Context(), `SELECT set_config('pm.token', $1, true)`, w.people[i].caller.Token.Reveal()); err != nil {
-		return err
-	}
-	return w.ask(t, rt, tx, i, asked)
+	return asked, wrong
 }
 
-// ask compares what person i sees and changes by raw SQL with the oracle.
-func (w *world) ask(t *testing.T, rt *rapid.T, tx pgx.Tx, i int, asked *int) error {
-	for _, q := range tables {
-		keys := make([]uuid.UUID, len(w.patients))
-		for j, v := range w.patients {
-			keys[j] = map[string]uuid.UUID{authz.Patients: v.id, authz.Sessions: v.session, authz.Notes: v.session, authz.Invoices: v.invoice}[q.feature]
+// ask compares what person i sees or changes of one table with the oracle.
+func (w *world) ask(t *testing.T, tx pgx.Tx, i int, q question, action string) (asked int, wrong []string) {
+	t.Helper()
+	keys := make([]uuid.UUID, len(w.patients))
+	for j, v := range w.patients {
+		keys[j] = map[string]uuid.UUID{authz.Patients: v.id, authz.Sessions: v.session, authz.Notes: v.session, authz.Invoices: v.invoice}[q.feature]
+	}
+	sql := fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE %[1]s = ANY ($1)", q.key, q.table)
+	if action == "edit" {
+		sql = fmt.Sprintf("UPDATE %s SET %s WHERE %s = ANY ($1) RETURNING %s", q.table, q.edit, q.key, q.key)
+	}
+	rows, err := tx.Query(t.Context(), sql, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return 1, []string{fmt.Sprintf("%s %s fails: %v", action, q.feature, err)}
+	}
+	for j := range w.patients {
+		want := w.allow(i, q.feature, "view", j) && (action == "view" || w.allow(i, q.feature, "edit", j))
+		if slices.Contains(got, keys[j]) != want {
+			wrong = append(wrong, fmt.Sprintf("%s %s: SQL says %v, the oracle %v; person %+v, patient %+v", action, q.feature, !want, want, w.people[i], w.patients[j]))
 		}
-		for _, action := range []string{"view", "edit"} {
-			sql := fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE %[1]s = ANY ($1)", q.key, q.table)
-			if action == "edit" {
-				sql = fmt.Sprintf("UPDATE %s SET %s WHERE %s = ANY ($1) RETURNING %s", q.table, q.edit, q.key, q.key)
+	}
+	return len(w.patients), wrong
+}
+
+// TestEachPolicyMatters loosens and tightens every policy that the oracle looks at: each time it has to notice.
+func TestEachPolicyMatters(t *testing.T) {
+	p := servertest.Start(t, testenv.PGMajors[0])
+	maintenance, server, super := p.Connect(t, pgcluster.RoleMigrate), p.Connect(t, pgcluster.RoleServer), p.Connect(t, pgcluster.Superuser)
+	// Each world holds all its people's groups, so they are built and asked one after the other.
+	worlds := rapid.SliceOfN(rapid.Custom(draw), 12, 12).Example(7)
+	wrong := func() (n int) {
+		for _, w := range worlds {
+			w.build(t, p, maintenance)
+			_, bad := w.compare(t, server)
+			if n += len(bad); n > 0 {
+				return n
 			}
-			rows, err := tx.Query(t.Context(), sql, keys)
-			if err != nil {
-				return err
-			}
-			got, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-			if err != nil {
-				return err
-			}
-			for j := range w.patients {
-				want := w.allow(i, q.feature, "view", j) && (action == "view" || w.allow(i, q.feature, "edit", j))
-				if slices.Contains(got, keys[j]) != want {
-					rt.Errorf("%s %s: SQL says %v, the oracle %v; person %+v, patient %+v", action, q.feature, !want, want, w.people[i], w.patients[j])
+		}
+		return n
+	}
+	if n := wrong(); n != 0 {
+		t.Fatalf("%d wrong answers before any change", n)
+	}
+	for _, q := range tables {
+		rows, err := super.Query(t.Context(), `SELECT polname::text, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = $1::text::regclass AND polcmd IN ('r', 'w') ORDER BY 1`, q.table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct{ Name, Expr string }])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, policy := range policies {
+			for _, mutant := range []string{"true", "false"} {
+				alter := func(expr string) {
+					if _, err := super.Exec(t.Context(), fmt.Sprintf("ALTER POLICY %s ON %s USING (%s)", policy.Name, q.table, expr)); err != nil {
+						t.Fatal(err)
+					}
 				}
-				*asked++
+				alter(mutant)
+				if wrong() == 0 {
+					t.Errorf("nobody notices that %s is USING (%s)", policy.Name, mutant)
+				}
+				alter(policy.Expr)
 			}
 		}
 	}
-	return nil
 }
