@@ -105,7 +105,7 @@ func writeGolden(t *testing.T, golden string) {
 		t.Fatal(err)
 	}
 	cred := t.TempDir()
-	now := func() time.Time { return time.Now() }
+	now := time.Now
 	if _, err := Setup(t.Context(), st, SetupOptions{Credentials: cred, OwnerKey: filepath.Join(t.TempDir(), "o"),
 		InitOptions: InitOptions{Host: "golden", Recipients: []string{id.Recipient().String(), other.Recipient().String()}, Now: now()}}); err != nil {
 		t.Fatal(err)

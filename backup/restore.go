@@ -10,7 +10,7 @@ import (
 // Target says what is restored where to.
 type Target struct {
 	Snapshot string // "latest" or the beginning of an id
-	Dir      string // does not exist yet, or is empty; gets the folders pg, files and tablespaces
+	Dir      string // does not exist yet, or is empty; gets the folders pg, files and tablespaces. Empty: only to look
 }
 
 // RestorePlan is what a restore will do; see [restore.Plan].
@@ -30,8 +30,8 @@ func PlanRestore(ctx context.Context, r *Repo, want Target) (*RestorePlan, error
 		return nil, err
 	}
 	plan, err := restore.NewPlan(ctx, r, s, want.Dir)
-	if err != nil {
-		return nil, err
+	if err != nil || want.Dir == "" {
+		return plan, err
 	}
 	return plan, plan.CheckTarget()
 }

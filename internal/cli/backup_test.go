@@ -117,6 +117,7 @@ func (u unprivileged) restoreFromBareStore(media, store string) {
 	from = append(from, "--identity", filepath.Join(media, "b.key"))
 	bare.want(10, "there is no repository", "restore", "run", "latest", "--identity", filepath.Join(media, "b.key"), "--store", media, "--target", target)
 	bare.want(15, "", "restore", "run", "latest", "--identity", filepath.Join(media, "b.key"), "--store", store+"x", "--target", target)
+	bare.want(0, "packs", "restore", "plan", "latest", "--store", store, "--identity", filepath.Join(media, "b.key"))
 	bare.want(0, "free", append([]string{"restore", "plan", "latest"}, from...)...)
 	var rep backup.RestoreReport
 	bare.decode(&rep, append([]string{"restore", "run", "latest", "--prove", "always"}, from...)...)

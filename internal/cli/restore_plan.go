@@ -25,7 +25,7 @@ type restoreOptions struct {
 func (o *restoreOptions) bind(f *pflag.FlagSet) {
 	o.storeFlags.bind(f)
 	o.identityFlags.bind(f, "to restore with (required)")
-	f.StringVar(&o.target, "target", "", "new or empty folder for the restored copy (required)")
+	f.StringVar(&o.target, "target", "", "new or empty folder for the restored copy")
 }
 
 // restoreExits are the exit codes of a restore and its plan.
@@ -36,9 +36,9 @@ func (a *app) restorePlanCmd() *cobra.Command {
 	return a.leaf(leaf{
 		Use: "plan SNAPSHOT", Short: "Show what a restore would do",
 		Long: `Opens a snapshot with the identity, reads its trees and shows what a restore would read and write and whether the disk has
-room for it. Nothing is written. The snapshot is named by the beginning of its id or "latest".`,
+room for it in --target. Nothing is written. The snapshot is named by the beginning of its id or "latest".`,
 		Examples: []string{
-			"practicectl restore plan latest --identity /media/usb/owner.key --target /srv/restored",
+			"practicectl restore plan latest --identity /media/usb/owner.key",
 			"practicectl restore plan 3f9a1c --identity owner.key --target ./copy --store /mnt/nas/backup --json",
 		},
 		Args:  cobra.ExactArgs(1),
@@ -55,12 +55,15 @@ room for it. Nothing is written. The snapshot is named by the beginning of its i
 }
 
 func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string) (*backup.RestorePlan, error) {
-	if len(o.files) == 0 || o.target == "" {
-		return nil, usageError(r.cmd, errors.New("--identity and --target are needed"))
+	if len(o.files) == 0 {
+		return nil, usageError(r.cmd, errors.New("--identity FILE is needed"))
 	}
-	target, err := filepath.Abs(o.target)
-	if err != nil {
-		return nil, err
+	target := o.target
+	if target != "" {
+		var err error
+		if target, err = filepath.Abs(target); err != nil {
+			return nil, err
+		}
 	}
 	repository, err := r.openForReading(ctx, o.storeFlags, o.identityFlags)
 	if err != nil {
@@ -71,8 +74,11 @@ func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string
 
 func (r *run) showRestorePlan(p *backup.RestorePlan) error {
 	return r.result(p, func(w io.Writer) {
-		rows := [][]string{{"snapshot", p.Snapshot.ID[:12] + " of " + p.Snapshot.Created.Format(time.RFC3339)}, {"target", p.Target},
-			{"write", fmt.Sprintf("%s in %d files", size(p.Bytes), p.Files)}, {"read", fmt.Sprintf("%s in %d packs", size(p.Download), p.Packs)}, {"free", size(p.Free)}}
+		rows := [][]string{{"snapshot", p.Snapshot.ID[:12] + " of " + p.Snapshot.Created.Format(time.RFC3339)},
+			{"write", fmt.Sprintf("%s in %d files", size(p.Bytes), p.Files)}, {"read", fmt.Sprintf("%s in %d packs", size(p.Download), p.Packs)}}
+		if p.Target != "" {
+			rows = append(rows, []string{"target", p.Target}, []string{"free", size(p.Free)})
+		}
 		if db := p.Snapshot.Database; db != nil {
 			rows = append(rows, []string{"database", fmt.Sprintf("PostgreSQL %s, to %s", db.Version, db.Stop)})
 		}

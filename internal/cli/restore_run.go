@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -38,6 +39,9 @@ It works on a bare machine: name the store with --store.`,
 		},
 		Enums: map[string][]string{"prove": {"auto", "always", "never"}},
 		Run: func(ctx context.Context, r *run, args []string) error {
+			if o.target == "" {
+				return usageError(r.cmd, errors.New("--target DIR is needed"))
+			}
 			plan, err := r.planRestore(ctx, o, args[0])
 			if err != nil {
 				return err
