@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"practicectl/backup"
 	"practicectl/internal/objstore"
 	"practicectl/internal/progress"
+	"practicectl/internal/testenv"
 	"practicectl/internal/uerr"
 )
 
@@ -156,4 +158,40 @@ func TestO6_EveryRequestToTheStoreMayFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowLog is a real store that takes its time with log.
+type slowLog struct{ objstore.Store }
+
+func (s slowLog) Put(ctx context.Context, key string, r io.Reader, size int64, o objstore.PutOptions) (objstore.Info, error) {
+	if strings.HasPrefix(key, "w/") {
+		time.Sleep(700 * time.Millisecond)
+	}
+	return s.Store.Put(ctx, key, r, size, o)
+}
+
+// TestO6_ASlowStoreDoesNotBreakTheLog writes more log during the backup than the store takes in time.
+func TestO6_ASlowStoreDoesNotBreakTheLog(t *testing.T) {
+	c := testenv.PG(t, 15, testenv.Bootstrapped, testenv.Param("wal_sender_timeout", "300ms"))
+	conn := connect(t, c)
+	fill(t, conn, 200)
+	st, _ := dirStore(t)
+	g := newRig(t, slowLog{st})
+	o := g.options()
+	o.Crash = func(point string) {
+		if point == "files read" {
+			execSQL(t, conn, `CREATE TABLE burst AS SELECT i, repeat(md5(i::text), 60) AS filler FROM generate_series(1, 35000) i`)
+		}
+	}
+	rep, err := backup.Run(t.Context(), g.host(), source(c), o, progress.None)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Snapshot.WAL) < 4 {
+		t.Errorf("only %d pieces of log", len(rep.Snapshot.WAL))
+	}
+	g.verifyAll()
+	target := restoreFolder(t, c)
+	g.restore("latest", target, backup.RestoreOptions{Own: own(c)})
+	sameRows(t, dump(t, conn), dump(t, connect(t, startCopy(t, c, filepath.Join(target, "pg")))))
 }

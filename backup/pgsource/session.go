@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -104,7 +105,7 @@ func (s *Session) System() uint64 { return s.control.SystemID }
 // Receive begins to stream the log from the start of the backup into rec. When the stream breaks, fail is called.
 func (s *Session) Receive(ctx context.Context, rec *wal.Recorder, fail func(error)) {
 	s.work.Go(func() {
-		err := pgcluster.ReceiveWAL(ctx, s.o.ConnString, pgcluster.ReceiveOptions{Start: s.start, Until: func() pgcluster.LSN {
+		err := pgcluster.ReceiveWAL(ctx, patient(s.o.ConnString), pgcluster.ReceiveOptions{Start: s.start, Until: func() pgcluster.LSN {
 			select {
 			case <-s.stopped:
 				return s.stop
@@ -117,6 +118,14 @@ func (s *Session) Receive(ctx context.Context, rec *wal.Recorder, fail func(erro
 		}
 		s.received <- err
 	})
+}
+
+// patient asks the server not to give up on a receiver that waits for a slow store: the slot of this session keeps the log.
+func patient(connString string) string {
+	if strings.Contains(connString, "://") {
+		return connString
+	}
+	return connString + " options='-c wal_sender_timeout=0'"
 }
 
 // Wait returns when the stream of log has ended; its context is cancelled.
