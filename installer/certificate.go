@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -115,7 +116,8 @@ func serverCertificate(dir string, names []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return writePair(dir, TLSKeyFile, TLSCert, key, der)
+	// The authority is sent along: a client that was given its fingerprint recognises the server by it.
+	return writePair(dir, TLSKeyFile, TLSCert, key, der, ca.Raw)
 }
 
 // checkCertificate says what is wrong with the server's certificate; nil when it serves all names for a while yet.
@@ -127,6 +129,9 @@ func checkCertificate(dir string, names []string, now time.Time) error {
 	leaf, _, err := readPair(dir, TLSKeyFile, TLSCert)
 	if err != nil {
 		return err
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, TLSCert)); err != nil || bytes.Count(text, []byte("BEGIN CERTIFICATE")) != 2 {
+		return errors.Join(err, errors.New("it does not carry its authority"))
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
@@ -202,7 +207,7 @@ func serialNumber() (*big.Int, error) {
 }
 
 // writePair writes the key before the certificate: without the certificate the pair does not count.
-func writePair(dir, keyName, certName string, key *ecdsa.PrivateKey, der []byte) error {
+func writePair(dir, keyName, certName string, key *ecdsa.PrivateKey, chain ...[]byte) error {
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return err
@@ -213,7 +218,11 @@ func writePair(dir, keyName, certName string, key *ecdsa.PrivateKey, der []byte)
 	if err := atomicfile.WriteBytes(filepath.Join(dir, keyName), 0o600, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})); err != nil {
 		return err
 	}
-	return atomicfile.WriteBytes(filepath.Join(dir, certName), 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	var text []byte
+	for _, der := range chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return atomicfile.WriteBytes(filepath.Join(dir, certName), 0o644, text)
 }
 
 func readPair(dir, keyName, certName string) (*x509.Certificate, crypto.Signer, error) {

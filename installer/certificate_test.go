@@ -1,49 +1,81 @@
 package installer
 
 import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
-
-	"practicectl/internal/paths"
-	"practicectl/internal/uerr"
 )
 
-// TestCertificateOnAReplacementMachine: the authority comes back with a restore and keeps the trust of the workstations,
-// also on a machine of another name.
-func TestCertificateOnAReplacementMachine(t *testing.T) {
-	l := paths.Layout{Prefix: t.TempDir(), Instance: paths.DefaultInstance}
-	now := time.Now()
-	onMachine := func(hostname, url string) *job {
-		return &job{i: New(Options{Layout: l, Hostname: hostname, Now: func() time.Time { return now }}), d: Desired{URL: url, Listen: "0.0.0.0:8443"}}
+func TestServerCertificateHoldsForItsNamesAndItsTime(t *testing.T) {
+	dir, now := t.TempDir(), time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	names := serverNames("server-1", "https://praxis-huber.example:8443", "192.168.1.5:8443")
+	if want := []string{"localhost", "127.0.0.1", "::1", "server-1", "praxis-huber.example", "192.168.1.5"}; !slices.Equal(names, want) {
+		t.Fatal(names)
 	}
-	apply := func(j *job) error {
-		return j.certificate().Apply(t.Context())
+	if checkCertificate(dir, names, now) == nil {
+		t.Fatal("there is none yet")
 	}
-	if err := os.MkdirAll(l.Cred(), 0o700); err != nil {
+	if err := authority(dir, "Praxis Müller", names, now); err != nil {
 		t.Fatal(err)
 	}
-	old := onMachine("old", "https://old:8443")
-	if err := authority(l.Cred(), "Practice", old.names(), now); err != nil {
+	if err := serverCertificate(dir, names, now); err != nil {
 		t.Fatal(err)
 	}
-	if err := apply(old); err != nil {
+	if err := checkCertificate(dir, names, now); err != nil {
 		t.Fatal(err)
 	}
-	replacement := onMachine("new", "https://old:8443")
-	if err := apply(replacement); err != nil {
-		t.Fatal("another machine name cannot be installed:", err)
+	for name, bad := range map[string]error{
+		"another name":    checkCertificate(dir, []string{"other"}, now),
+		"a year later":    checkCertificate(dir, names, now.AddDate(1, 0, 0)), // valid still, but it is time for a new one
+		"before its time": checkCertificate(dir, names, now.AddDate(0, 0, -1)),
+	} {
+		if bad == nil {
+			t.Errorf("%s is taken for right", name)
+		}
 	}
-	c, err := readCertificate(filepath.Join(l.Cred(), TLSCert))
-	if err != nil || !slices.Contains(c.DNSNames, "old") || slices.Contains(c.DNSNames, "new") {
-		t.Fatal(c.DNSNames, err)
+	// The chain that the server sends holds the authority, so that its fingerprint identifies the server.
+	text, err := os.ReadFile(filepath.Join(dir, TLSCert))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := apply(onMachine("new", "https://praxis.lan:8443")); err != nil {
-		t.Fatal("a name of the local network is refused:", err)
+	ca, err := os.ReadFile(filepath.Join(dir, CACertFile))
+	if err != nil || !bytes.HasSuffix(text, ca) {
+		t.Fatal("the authority is not sent along", err)
 	}
-	if err := apply(onMachine("new", "https://new:8443")); uerr.KindOf(err) != uerr.Precond || uerr.HintOf(err) == "" {
-		t.Fatal("a certificate that no workstation would accept was made:", err)
+	// Another practice's authority in its place.
+	if err := authority(dir, "Other", names, now); err != nil {
+		t.Fatal(err)
+	}
+	if checkCertificate(dir, names, now) == nil {
+		t.Fatal("a certificate of another authority is taken for right")
+	}
+}
+
+func TestAuthorityIsTrustedForTheLocalNetworkOnly(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	if err := authority(dir, "", []string{"server-1"}, now); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"server-1": true, "praxis.lan": true, "10.1.2.3": true, "bank.example.com": false, "8.8.8.8": false} {
+		if err := serverCertificate(dir, []string{name}, now); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkCertificate(dir, []string{name}, now); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, CACertFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || !c.IsCA || !c.MaxPathLenZero || c.NotAfter.Sub(now) < 9*365*24*time.Hour {
+		t.Fatalf("%+v %v", c, err)
 	}
 }

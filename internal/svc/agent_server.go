@@ -38,7 +38,7 @@ type AgentOptions struct {
 // Services that an agent before it was told to start come up again; processes it left behind are ended first. All
 // services are stopped before it returns. Error kinds: Locked when an agent runs already, Precond.
 func RunAgent(ctx context.Context, o AgentOptions) (err error) {
-	ctx, lock, err := lockfile.Acquire(ctx, o.Lock, "agent run", 0)
+	ctx, lock, err := only(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,26 @@ func RunAgent(ctx context.Context, o AgentOptions) (err error) {
 		err = errors.Join(err, serr)
 	}
 	return err
+}
+
+// only makes this agent the only one. One that answers is left alone; one that does not is on its way out, such as after
+// a kill, and is waited for.
+func only(ctx context.Context, o AgentOptions) (context.Context, *lockfile.Lock, error) {
+	client := NewAgent(o.Socket)
+	for end := time.Now().Add(10 * time.Second); ; {
+		held, lock, err := lockfile.Acquire(ctx, o.Lock, "agent run", 0)
+		if uerr.KindOf(err) != uerr.Locked || time.Now().After(end) {
+			return held, lock, err
+		}
+		if _, there := client.Info(ctx); there == nil {
+			return nil, nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // listenPrivately makes the socket appear with its final mode. The lock is held: a socket found there is stale.
