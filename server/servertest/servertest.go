@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"practicectl/internal/api"
 	"practicectl/internal/pgcluster"
@@ -31,7 +32,9 @@ const Database = pgcluster.DefaultDatabase
 type Practice struct {
 	*server.Services
 	Cluster *pgcluster.Cluster
-	clock   atomic.Int64 // offset of the server's clock, ns
+	upkeep  *pgxpool.Pool // as pm_migrate, which row security does not bind
+	raw     *pgxpool.Pool // as pm_server, past the store
+	clock   atomic.Int64  // offset of the server's clock, ns
 	people  atomic.Int64
 }
 
@@ -48,7 +51,18 @@ func Start(t testing.TB, major int) *Practice {
 	}
 	t.Cleanup(st.Close)
 	p.Services = server.New(st, p.Now)
+	p.upkeep, p.raw = p.pool(t, pgcluster.RoleMigrate), p.pool(t, pgcluster.RoleServer)
 	return p
+}
+
+func (p *Practice) pool(t testing.TB, role string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), p.DSN(role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // DSN is the address of the practice's database for a role.
@@ -74,12 +88,7 @@ func (p *Practice) Connect(t testing.TB, role string) *pgx.Conn {
 // Exec runs a statement as pm_migrate, which row security does not bind.
 func (p *Practice) Exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
-	c, err := pgx.Connect(t.Context(), p.DSN(pgcluster.RoleMigrate))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close(t.Context()) }()
-	if _, err := c.Exec(t.Context(), sql, args...); err != nil {
+	if _, err := p.upkeep.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }
@@ -87,13 +96,8 @@ func (p *Practice) Exec(t testing.TB, sql string, args ...any) {
 // Count runs a query for one number as pm_migrate.
 func (p *Practice) Count(t testing.TB, sql string, args ...any) int {
 	t.Helper()
-	c, err := pgx.Connect(t.Context(), p.DSN(pgcluster.RoleMigrate))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close(t.Context()) }()
 	var n int
-	if err := c.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
+	if err := p.upkeep.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	return n
@@ -104,12 +108,7 @@ func (p *Practice) Person(t testing.TB, role string) *authz.Caller {
 	t.Helper()
 	b := &pgx.Batch{}
 	who := p.QueuePerson(t, b, role)
-	c, err := pgx.Connect(t.Context(), p.DSN(pgcluster.RoleMigrate))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close(t.Context()) }()
-	if err := c.SendBatch(t.Context(), b).Close(); err != nil {
+	if err := p.upkeep.SendBatch(t.Context(), b).Close(); err != nil {
 		t.Fatal(err)
 	}
 	return p.Enter(t, who.Token)
@@ -175,12 +174,7 @@ func (p *Practice) Note(t testing.TB, who *authz.Caller, s api.Session, body str
 // unless keep. It returns fn's error.
 func (p *Practice) SQL(t testing.TB, who *authz.Caller, keep bool, fn func(tx pgx.Tx) error) error {
 	t.Helper()
-	c, err := pgx.Connect(t.Context(), p.DSN(pgcluster.RoleServer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close(t.Context()) }()
-	tx, err := c.Begin(t.Context())
+	tx, err := p.raw.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
