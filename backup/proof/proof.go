@@ -15,7 +15,8 @@ import (
 )
 
 // Start starts the restored data folder on a private socket with the programs of its major version, lets it recover to the
-// end of the backup, checks its indexes and stops it again. The configuration files that are changed for this get their old
+// end of the backup, checks its indexes and stops it again. The copy is on a timeline of its own from then on: what it
+// writes into its log is never mistaken for what the original wrote after the snapshot. The configuration files that are changed for this get their old
 // content back. account runs PostgreSQL when the caller is root; nil: the caller does.
 func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Account, data string) (err error) {
 	dir, err := os.MkdirTemp("", "prove")
@@ -29,7 +30,7 @@ func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Accou
 		}
 	}
 	c := &pgcluster.Cluster{Bin: bin, Data: data, SocketDir: dir, Log: filepath.Join(dir, "log"), Port: pgcluster.DefaultPort, RunAs: account}
-	restoreFiles, err := keepFiles(data, "conf.d/10-practicectl.conf", "conf.d/50-local.conf", "pg_hba.conf", "pg_ident.conf")
+	restoreFiles, err := keepFiles(data, "conf.d/10-practicectl.conf", "conf.d/50-local.conf", autoConf, "pg_hba.conf", "pg_ident.conf")
 	if err != nil {
 		return err
 	}
@@ -40,12 +41,37 @@ func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Accou
 	if err := c.Configure(ctx, settings); err != nil {
 		return err
 	}
+	if err := archiveRecovery(data, account); err != nil {
+		return err
+	}
 	if err := c.Start(ctx); err != nil {
 		log, _ := os.ReadFile(c.Log) // only adds to the message
 		return fmt.Errorf("%w\n%s", err, lastLines(log, 15))
 	}
 	err = checkDatabases(ctx, c)
 	return errors.Join(err, c.Stop(context.WithoutCancel(ctx)), restoreFiles())
+}
+
+// autoConf has the last word in PostgreSQL's configuration.
+const autoConf = "postgresql.auto.conf"
+
+// archiveRecovery makes the next start recover from the log in the folder, there is no archive to ask, and end on a new
+// timeline. PostgreSQL removes the signal itself.
+func archiveRecovery(data string, account *pgcluster.Account) error {
+	auto := filepath.Join(data, autoConf)
+	old, err := os.ReadFile(auto)
+	if err != nil {
+		return err
+	}
+	old = append(old, "\nrestore_command = 'false'\nrecovery_target_timeline = 'current'\n"...)
+	signal := filepath.Join(data, "recovery.signal")
+	if err := errors.Join(os.WriteFile(auto, old, 0o600), os.WriteFile(signal, nil, 0o600)); err != nil {
+		return err
+	}
+	if account == nil {
+		return nil
+	}
+	return os.Lchown(signal, int(account.UID), int(account.GID))
 }
 
 // keepFiles remembers files and returns what puts them back.
