@@ -14,17 +14,22 @@ import (
 
 // handler serves probes, metrics, the API and the screens. In maintenance only probes and metrics answer, so that an
 // update can look at a started server before anybody writes to it.
-func handler(svc *core.Services, f *config.File, log *slog.Logger, maintenance bool) http.Handler {
+func handler(svc *core.Services, f *config.File, log *slog.Logger, maintenance bool) (http.Handler, error) {
 	m := newMetrics(svc.Store)
 	g := gate.New(svc.Authn, log, m.observe)
 	probes := http.NewServeMux()
 	ready.New(svc.Store).Register(probes)
 	probes.Handle("GET /metrics", m.handler())
 
+	pages, err := screens(svc, g, f, log)
+	if err != nil {
+		return nil, err
+	}
 	users := http.NewServeMux()
 	users.Handle("/api/", api.New(svc, g, log).Handler())
-	users.Handle("/", screens(svc, g, f, log))
+	users.Handle("/", pages)
 
+	open := g.Wrap(users)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := probes.Handler(r); pattern != "" {
 			probes.ServeHTTP(w, r)
@@ -34,8 +39,8 @@ func handler(svc *core.Services, f *config.File, log *slog.Logger, maintenance b
 			closed(w, r)
 			return
 		}
-		g.Wrap(users).ServeHTTP(w, r)
-	})
+		open.ServeHTTP(w, r)
+	}), nil
 }
 
 func closed(w http.ResponseWriter, r *http.Request) {

@@ -39,12 +39,16 @@ func serve(ctx context.Context, o options) error {
 	defer st.Close()
 	svc := core.New(st, nil)
 
+	pages, err := handler(svc, f, log, o.maintenance)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", f.Server.Listen)
 	if err != nil {
 		return uerr.New(uerr.Precond, "listen on", f.Server.Listen, err, "end what uses the address, or change server.listen in "+o.layout.Config())
 	}
 	public := &http.Server{
-		Handler: handler(svc, f, log, o.maintenance), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 5 * time.Minute,
+		Handler: pages, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 5 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get},
 	}
