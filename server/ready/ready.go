@@ -4,9 +4,13 @@ package ready
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
+	"practicectl/internal/uerr"
 	"practicectl/server/store"
 )
 
@@ -16,7 +20,8 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Result is the outcome of a check. Why is for the machine's administrator; it never carries patient data.
+// Result is the outcome of a check. Why says what could not be done; the cause, which may name folders and accounts of
+// the machine, is in the server's log only, because everybody on the network can ask.
 type Result struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
@@ -24,10 +29,13 @@ type Result struct {
 }
 
 // Probe runs the checks over a store.
-type Probe struct{ list []Check }
+type Probe struct {
+	list []Check
+	log  *slog.Logger
+}
 
 // New returns the server's own probe.
-func New(st *store.Store) *Probe { return &Probe{list: checks(st)} }
+func New(st *store.Store, log *slog.Logger) *Probe { return &Probe{list: checks(st), log: log} }
 
 // Run runs every check, each at most 5 s.
 func (p *Probe) Run(ctx context.Context) (results []Result, ok bool) {
@@ -36,12 +44,21 @@ func (p *Probe) Run(ctx context.Context) (results []Result, ok bool) {
 		r := Result{Name: c.Name, OK: true}
 		one, cancel := context.WithTimeout(ctx, 5*time.Second)
 		if err := c.Run(one); err != nil {
-			r.OK, r.Why, ok = false, err.Error(), false
+			r.OK, r.Why, ok = false, why(err), false
+			p.log.Warn("not ready", "check", c.Name, "error", err.Error())
 		}
 		cancel()
 		results = append(results, r)
 	}
 	return results, ok
+}
+
+func why(err error) string {
+	var e *uerr.Error
+	if errors.As(err, &e) {
+		return "cannot " + strings.TrimSpace(e.Op)
+	}
+	return "failed"
 }
 
 // Register adds the probes to a mux.

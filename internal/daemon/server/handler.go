@@ -18,7 +18,7 @@ func handler(svc *core.Services, f *config.File, log *slog.Logger, maintenance b
 	m := newMetrics(svc.Store)
 	g := gate.New(svc.Authn, log, m.observe)
 	probes := http.NewServeMux()
-	ready.New(svc.Store).Register(probes)
+	ready.New(svc.Store, log).Register(probes)
 	probes.Handle("GET /metrics", m.handler())
 
 	pages, err := screens(svc, g, f, log)
