@@ -134,6 +134,15 @@ func startCopy(t testing.TB, from *pgcluster.Cluster, data string) *pgcluster.Cl
 		t.Fatalf("%v\n%s", err, log)
 	}
 	t.Cleanup(func() { _ = c.Stop(context.Background()) })
+	if _, err := os.Stat(filepath.Join(data, "standby.signal")); err == nil {
+		return &c
+	}
+	conn := connect(t, &c)
+	for under := true; under; time.Sleep(10 * time.Millisecond) {
+		if err := conn.QueryRow(t.Context(), `SELECT pg_is_in_recovery()`).Scan(&under); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return &c
 }
 

@@ -39,5 +39,13 @@ func TestO5_APracticeThatGoesOnFromAnOlderSnapshotIsBackedUp(t *testing.T) {
 		g.restore("latest", again, backup.RestoreOptions{Own: own(c)})
 		sameRows(t, want, dump(t, connect(t, startCopy(t, c, filepath.Join(again, "pg")))))
 		g.verifyAll()
+		// A second copy of the older snapshot takes a timeline that the first has not taken.
+		third := restoreFolder(t, c)
+		g.restore(older.Snapshot.ID, third, backup.RestoreOptions{Own: own(c)})
+		var timeline string
+		err := connect(t, startCopy(t, c, filepath.Join(third, "pg"))).QueryRow(t.Context(), `SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)`).Scan(&timeline)
+		if err != nil || timeline != "00000003" {
+			t.Errorf("timeline %q, %v", timeline, err)
+		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,8 +17,8 @@ import (
 
 // Start starts the restored data folder on a private socket with the programs of its major version, lets it recover to the
 // end of the backup, checks its indexes and stops it again. The copy is on a timeline of its own from then on: what it
-// writes into its log is never mistaken for what the original wrote after the snapshot. The configuration files that are changed for this get their old
-// content back. account runs PostgreSQL when the caller is root; nil: the caller does.
+// writes into its log is never mistaken for what the original wrote after the snapshot. The configuration files that are
+// changed for this get their old content back. account runs PostgreSQL when the caller is root; nil: the caller does.
 func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Account, data string) (err error) {
 	dir, err := os.MkdirTemp("", "prove")
 	if err != nil {
@@ -30,7 +31,7 @@ func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Accou
 		}
 	}
 	c := &pgcluster.Cluster{Bin: bin, Data: data, SocketDir: dir, Log: filepath.Join(dir, "log"), Port: pgcluster.DefaultPort, RunAs: account}
-	restoreFiles, err := keepFiles(data, "conf.d/10-practicectl.conf", "conf.d/50-local.conf", autoConf, "pg_hba.conf", "pg_ident.conf")
+	restoreFiles, err := keepFiles(data, "conf.d/10-practicectl.conf", "conf.d/50-local.conf", "pg_hba.conf", "pg_ident.conf")
 	if err != nil {
 		return err
 	}
@@ -41,37 +42,40 @@ func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Accou
 	if err := c.Configure(ctx, settings); err != nil {
 		return err
 	}
-	if err := archiveRecovery(data, account); err != nil {
-		return err
+	err = c.Start(ctx)
+	if err == nil {
+		err = recovered(ctx, c)
 	}
-	if err := c.Start(ctx); err != nil {
+	if err != nil {
 		log, _ := os.ReadFile(c.Log) // only adds to the message
-		return fmt.Errorf("%w\n%s", err, lastLines(log, 15))
+		return errors.Join(fmt.Errorf("%w\n%s", err, lastLines(log, 15)), c.Stop(context.WithoutCancel(ctx)))
 	}
 	err = checkDatabases(ctx, c)
 	return errors.Join(err, c.Stop(context.WithoutCancel(ctx)), restoreFiles())
 }
 
-// autoConf has the last word in PostgreSQL's configuration.
-const autoConf = "postgresql.auto.conf"
-
-// archiveRecovery makes the next start recover from the log in the folder, there is no archive to ask, and end on a new
-// timeline. PostgreSQL removes the signal itself.
-func archiveRecovery(data string, account *pgcluster.Account) error {
-	auto := filepath.Join(data, autoConf)
-	old, err := os.ReadFile(auto)
-	if err != nil {
-		return err
+// recovered waits until the server has replayed the log and takes writes: pg_ctl returns before that.
+func recovered(ctx context.Context, c *pgcluster.Cluster) error {
+	for {
+		conn, err := c.Connect(ctx, pgcluster.Superuser, "postgres")
+		if err == nil {
+			var recovering bool
+			err = conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovering)
+			if err = errors.Join(err, conn.Close(ctx)); err != nil || !recovering {
+				return err
+			}
+		} else if uerr.KindOf(err) != uerr.Unreachable {
+			return err
+		}
+		if st, serr := c.Status(ctx); serr != nil || st.State != pgcluster.Running {
+			return errors.Join(errors.New("the database ended while it recovered"), serr)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	old = append(old, "\nrestore_command = 'false'\nrecovery_target_timeline = 'current'\n"...)
-	signal := filepath.Join(data, "recovery.signal")
-	if err := errors.Join(os.WriteFile(auto, old, 0o600), os.WriteFile(signal, nil, 0o600)); err != nil {
-		return err
-	}
-	if account == nil {
-		return nil
-	}
-	return os.Lchown(signal, int(account.UID), int(account.GID))
 }
 
 // keepFiles remembers files and returns what puts them back.
@@ -111,6 +115,9 @@ func checkDatabases(ctx context.Context, c *pgcluster.Cluster) error {
 	if err != nil {
 		return err
 	}
+	if err := recovered(ctx, conn); err != nil {
+		return errors.Join(err, conn.Close(ctx))
+	}
 	rows, err := conn.Query(ctx, "SELECT datname FROM pg_database WHERE datallowconn")
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
@@ -122,6 +129,23 @@ func checkDatabases(ctx context.Context, c *pgcluster.Cluster) error {
 	for _, name := range names {
 		if err := checkDatabase(ctx, c, name); err != nil {
 			return uerr.New(uerr.Integrity, "check the indexes of database", name, err, "restore another snapshot: practicectl backup list")
+		}
+	}
+	return nil
+}
+
+// recovered waits until the first recovery is over: readers are let in before that.
+func recovered(ctx context.Context, conn *pgx.Conn) error {
+	for under := true; under; {
+		if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&under); err != nil {
+			return err
+		}
+		if under {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(20 * time.Millisecond):
+			}
 		}
 	}
 	return nil

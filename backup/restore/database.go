@@ -20,11 +20,22 @@ const (
 	tablespacesDir = "tablespaces"
 )
 
-// signals would make PostgreSQL follow or recover something else than this copy.
-var signals = []string{"standby.signal", "recovery.signal"}
+// recoverySignal makes PostgreSQL end its first recovery on a new timeline, and then removes it. standbySignal would make it
+// follow another server.
+const (
+	recoverySignal = "recovery.signal"
+	standbySignal  = "standby.signal"
+)
 
-// tame is appended to postgresql.auto.conf: a restored copy must not archive over the original's log or follow its primary.
-const tame = "\n# Written by practicectl restore: this copy does not archive and follows nobody.\narchive_mode = 'off'\nprimary_conninfo = ''\nrestore_command = ''\n"
+// tame is appended to postgresql.auto.conf. A restored copy must not archive over the original's log or follow its primary;
+// its first start recovers from the log in the folder; there is no archive to ask.
+const tame = `
+# Written by practicectl restore: this copy does not archive and follows nobody. What follows rules only its first recovery.
+archive_mode = 'off'
+primary_conninfo = ''
+restore_command = 'false'
+recovery_target_timeline = 'current'
+`
 
 // layDatabase adds what PostgreSQL needs to recover to the end of the backup: the label, the log, and links to tablespaces.
 func (p *Plan) layDatabase(ctx context.Context, d folder) error {
@@ -33,20 +44,20 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 	if err := os.Chmod(data, 0o700); err != nil {
 		return writeError(data, err)
 	}
-	for _, name := range signals {
-		if err := os.Remove(filepath.Join(data, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return writeError(name, err)
-		}
+	if err := os.Remove(filepath.Join(data, standbySignal)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return writeError(standbySignal, err)
 	}
 	auto := filepath.Join(data, "postgresql.auto.conf")
 	old, err := os.ReadFile(auto)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return writeError(auto, err)
 	}
-	files := map[string]string{"backup_label": db.Label, "postgresql.auto.conf": strings.TrimRight(string(old), "\n") + tame}
-	if db.History != "" {
-		files[filepath.Join("pg_wal", fmt.Sprintf("%08X.history", p.Snapshot.Database.Timeline))] = db.History
+	files, err := p.histories(ctx)
+	if err != nil {
+		return err
 	}
+	files["backup_label"], files[recoverySignal] = db.Label, ""
+	files["postgresql.auto.conf"] = strings.TrimRight(string(old), "\n") + tame
 	if err := d.mkdir(filepath.Join(dataDir, "pg_wal")); err != nil {
 		return err
 	}
@@ -63,6 +74,27 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 		return err
 	}
 	return p.linkTablespacesIn(d, func(oid string) string { return filepath.Join("..", "..", tablespacesDir, oid) })
+}
+
+// histories are the history files of all timelines of this cluster that the repository knows. PostgreSQL takes a timeline that
+// has none, so that no two restored copies ever write log under the same name.
+func (p *Plan) histories(ctx context.Context) (map[string]string, error) {
+	files := map[string]string{}
+	add := func(timeline, text string) { files[filepath.Join("pg_wal", timeline+".history")] = text }
+	prefix := fmt.Sprintf("%s%d/", repo.WALPrefix, p.Snapshot.Database.System)
+	for info, err := range p.repo.Store.List(ctx, prefix) {
+		if err != nil {
+			return nil, repo.StoreError("list the log in", p.repo.Store, prefix, err)
+		}
+		timeline, name, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix), "/")
+		if strings.HasPrefix(name, wal.HistoryName) {
+			add(timeline, "") // that it exists is what counts; its own timelines are told by the snapshot
+		}
+	}
+	if text := p.body.Database.History; text != "" {
+		add(fmt.Sprintf("%08X", p.Snapshot.Database.Timeline), text)
+	}
+	return files, nil
 }
 
 func (p *Plan) layLog(ctx context.Context, d folder, data string) error {

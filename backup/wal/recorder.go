@@ -26,6 +26,9 @@ import (
 // maxObject is the most bytes of log in one object: a segment of the usual size.
 const maxObject = 16 << 20
 
+// HistoryName begins the name of a timeline's history file, in place of a stretch.
+const HistoryName = "history-"
+
 // Recorder stores pieces of log as they come in. Its methods are called by one goroutine.
 type Recorder struct {
 	ctx        context.Context
@@ -102,7 +105,7 @@ func (r *Recorder) Wait() { _ = r.up.Wait() } // why it failed is known already
 
 // History stores the history file of a timeline beside the timeline's log.
 func (r *Recorder) History(timeline uint32, content []byte) (repo.WALObject, error) {
-	prefix := fmt.Sprintf("%s%d/%08X/history-", repo.WALPrefix, r.system, timeline)
+	prefix := fmt.Sprintf("%s%d/%08X/%s", repo.WALPrefix, r.system, timeline, HistoryName)
 	return r.storeOne(prefix, prefix+r.hash.Chunk(content).String(), content)
 }
 
