@@ -72,7 +72,7 @@ func recovered(ctx context.Context, c *pgcluster.Cluster) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -115,9 +115,6 @@ func checkDatabases(ctx context.Context, c *pgcluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	if err := recovered(ctx, conn); err != nil {
-		return errors.Join(err, conn.Close(ctx))
-	}
 	rows, err := conn.Query(ctx, "SELECT datname FROM pg_database WHERE datallowconn")
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
@@ -129,23 +126,6 @@ func checkDatabases(ctx context.Context, c *pgcluster.Cluster) error {
 	for _, name := range names {
 		if err := checkDatabase(ctx, c, name); err != nil {
 			return uerr.New(uerr.Integrity, "check the indexes of database", name, err, "restore another snapshot: practicectl backup list")
-		}
-	}
-	return nil
-}
-
-// recovered waits until the first recovery is over: readers are let in before that.
-func recovered(ctx context.Context, conn *pgx.Conn) error {
-	for under := true; under; {
-		if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&under); err != nil {
-			return err
-		}
-		if under {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(20 * time.Millisecond):
-			}
 		}
 	}
 	return nil
