@@ -31,6 +31,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	json PATH VALUE                the field of the JSON document on stdout; a.b.0.c, a.length
 //	jsonenv VAR PATH               puts such a field into a variable
 //	port VAR...                    free TCP ports
+//	listen VAR                     a TCP port that somebody holds until the script ends
 //	install ARG...                 a server from $FROM, or from the vendor, of 1.0.0 on free ports: $PORT, $PGPORT, $URL
 //	patients N                     N patients named Kanarienvogel, after the first administrator anna
 //	sql QUERY                      asks the installed database, which must answer
@@ -48,7 +49,7 @@ func commands(b *bench) map[string]command {
 		"exits": exits, "eventually": eventually, "killafter": killAfter, "kill9": kill9, "alive": alive, "within": within,
 		"json": jsonField, "jsonenv": jsonEnv, "flip": flip, "holds": holds, "fingerprint": fingerprint, "same": same, "differ": differ,
 		"sql": sql, "restored": restored(b), "patients": patients, "https": askHTTPS, "s3": s3Server(b), "serve": serve,
-		"port": ports.command, "install": func(ts *testscript.TestScript, neg bool, args []string) { install(ts, b, ports, neg, args) },
+		"port": ports.command, "listen": listen, "install": func(ts *testscript.TestScript, neg bool, args []string) { install(ts, b, ports, neg, args) },
 	}
 }
 
@@ -255,6 +256,14 @@ func (p *portPool) command(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Setenv(name, strconv.Itoa(port))
 	}
+}
+
+func listen(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "listen VAR")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 }
 
 // install runs `practicectl install` for a server. Ports stay the same in one script.
