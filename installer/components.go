@@ -60,7 +60,7 @@ func (f *finder) productVersion(ctx context.Context) (string, error) {
 	}
 	id, err := nodeid.Read(nodeid.Path(f.i.o.Layout))
 	if err != nil {
-		return "", uerr.New(uerr.Precond, "read", nodeid.Path(f.i.o.Layout), err, "")
+		return "", cannot("read", nodeid.Path(f.i.o.Layout), err)
 	}
 	c, err := cat.Index.Choose(release.Host{ID: id, Component: leading, Want: f.d.Version, Now: cat.Now})
 	switch {
@@ -115,7 +115,7 @@ func (f *finder) head(ctx context.Context, t release.Target) (archive.Manifest, 
 	}
 	r, err := os.Open(file)
 	if err != nil {
-		return archive.Manifest{}, uerr.New(uerr.Precond, "open", file, err, "")
+		return archive.Manifest{}, cannot("open", file, err)
 	}
 	defer r.Close()
 	m, err := archive.ReadHead(r)

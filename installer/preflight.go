@@ -77,7 +77,7 @@ func (i *Installer) ports(ctx context.Context, d Desired) error {
 			return uerr.New(uerr.Precond, "listen on", d.Listen, err, "choose another address: --listen 127.0.0.1:"+strconv.Itoa(portOf(d.Listen)+1))
 		}
 		if err := l.Close(); err != nil {
-			return uerr.New(uerr.Precond, "listen on", d.Listen, err, "")
+			return cannot("listen on", d.Listen, err)
 		}
 	}
 	if i.ours(ctx, svc.Database) {

@@ -56,14 +56,14 @@ func WriteReceipt(dir string, r Receipt) error {
 		sum := sha256.Sum256(old)
 		r.Prev = hex.EncodeToString(sum[:])
 	case !errors.Is(err, fs.ErrNotExist):
-		return uerr.New(uerr.Precond, "read the receipt", path, err, "")
+		return cannot("read the receipt", path, err)
 	}
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
 		err = errors.Join(os.MkdirAll(dir, 0o750), atomicfile.WriteBytes(path, 0o640, append(data, '\n')))
 	}
 	if err != nil {
-		return uerr.New(uerr.Precond, "write the receipt", path, err, "free some disk space, then run the same command again")
+		return cannot("write the receipt", path, err)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func ReadReceipt(dir, component string) (Receipt, error) {
 		return Receipt{}, uerr.New(uerr.NotFound, "component", component, errors.New("not installed"), "practicectl component list")
 	}
 	if err != nil {
-		return Receipt{}, uerr.New(uerr.Precond, "read the receipt", path, err, "")
+		return Receipt{}, cannot("read the receipt", path, err)
 	}
 	var r Receipt
 	if err := json.Unmarshal(data, &r); err != nil || r.Component != component {
@@ -89,7 +89,7 @@ func ReadReceipt(dir, component string) (Receipt, error) {
 func ReadReceipts(dir string) ([]Receipt, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, uerr.New(uerr.Precond, "list the receipts in", dir, err, "")
+		return nil, cannot("list the receipts in", dir, err)
 	}
 	var all []Receipt
 	for _, e := range entries {

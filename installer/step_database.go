@@ -91,7 +91,7 @@ func (j *job) clusterSettings() steps.Step {
 			}
 			for _, f := range files {
 				if err := j.i.before().save(f); err != nil {
-					return uerr.New(uerr.Precond, "keep", f, err, "")
+					return cannot("keep", f, err)
 				}
 			}
 			return c.Configure(ctx, j.clusterOptions())

@@ -31,7 +31,7 @@ func (j *job) folders() steps.Step {
 					return steps.Change, nil
 				}
 				if err != nil {
-					return steps.Blocked, uerr.New(uerr.Precond, "look at", dir, err, "")
+					return steps.Blocked, cannot("look at", dir, err)
 				}
 			}
 			id, err := nodeid.Read(nodeid.Path(l))
@@ -43,10 +43,10 @@ func (j *job) folders() steps.Step {
 		Do: func(context.Context) error {
 			for dir, mode := range modes {
 				if err := os.MkdirAll(dir, mode); err != nil {
-					return uerr.New(uerr.Precond, "make", dir, err, "")
+					return cannot("make", dir, err)
 				}
 				if err := os.Chmod(dir, mode); err != nil {
-					return uerr.New(uerr.Precond, "protect", dir, err, "")
+					return cannot("protect", dir, err)
 				}
 			}
 			_, err := nodeid.Ensure(nodeid.Path(l))
@@ -146,7 +146,7 @@ func (j *job) repair(ctx context.Context, p Package) error {
 	dir := j.i.slots(p.Name).Path(p.Version)
 	fresh := dir + ".repair.unverified" // cleared by the slots when we do not get to it
 	if err := os.RemoveAll(fresh); err != nil {
-		return uerr.New(uerr.Precond, "repair", dir, err, "")
+		return cannot("repair", dir, err)
 	}
 	err := j.unpack(ctx, p, fresh)
 	if err == nil {
@@ -178,7 +178,7 @@ func moveOver(fresh, dir string) error {
 		return atomicfile.Rename(path, to)
 	})
 	if err != nil {
-		return uerr.New(uerr.Precond, "repair", dir, err, "")
+		return cannot("repair", dir, err)
 	}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -197,7 +197,7 @@ func moveOver(fresh, dir string) error {
 		return nil
 	})
 	if err != nil {
-		return uerr.New(uerr.Precond, "repair", dir, err, "")
+		return cannot("repair", dir, err)
 	}
 	return nil
 }
@@ -241,7 +241,7 @@ func (j *job) settings() steps.Step {
 		},
 		Do: func(context.Context) error {
 			if err := j.i.before().save(path); err != nil {
-				return uerr.New(uerr.Precond, "keep", path, err, "")
+				return cannot("keep", path, err)
 			}
 			return j.i.o.Settings.Write(j.d)
 		},
@@ -297,11 +297,11 @@ func (j *job) pair(id, action, key, cert string, check, issue func() error) step
 		Do: func(context.Context) error {
 			for _, f := range files {
 				if err := j.i.before().save(f); err != nil {
-					return uerr.New(uerr.Precond, "keep", f, err, "")
+					return cannot("keep", f, err)
 				}
 			}
 			if err := issue(); err != nil {
-				return uerr.New(uerr.Precond, action+" in", dir, err, "")
+				return cannot(action+" in", dir, err)
 			}
 			return nil
 		},

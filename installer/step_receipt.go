@@ -6,7 +6,6 @@ import (
 
 	"practicectl/internal/steps"
 	"practicectl/internal/svc"
-	"practicectl/internal/uerr"
 	"practicectl/release"
 )
 
@@ -33,7 +32,7 @@ func (j *job) receipt(p Package) steps.Step {
 			}
 			r.Installed = j.i.o.Now().UTC()
 			if err := j.i.before().save(path); err != nil {
-				return uerr.New(uerr.Precond, "keep", path, err, "")
+				return cannot("keep", path, err)
 			}
 			return WriteReceipt(dir, r)
 		},

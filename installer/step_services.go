@@ -115,7 +115,7 @@ func (j *job) service(name, action string, define func(context.Context) (install
 				return err
 			}
 			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o750), j.i.before().save(file)); err != nil {
-				return uerr.New(uerr.Precond, "keep", file, err, "")
+				return cannot("keep", file, err)
 			}
 			changed := true
 			if old, err := os.ReadFile(file); err == nil {
@@ -132,7 +132,7 @@ func (j *job) service(name, action string, define func(context.Context) (install
 				return err
 			}
 			if err := atomicfile.WriteBytes(file, 0o640, text); err != nil {
-				return uerr.New(uerr.Precond, "write", file, err, "")
+				return cannot("write", file, err)
 			}
 			return nil
 		},

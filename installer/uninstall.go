@@ -38,7 +38,7 @@ func (i *Installer) Remove(ctx context.Context, d Desired, names []string) ([]st
 			return nil, err
 		}
 		if err := removeFile(receiptPath(i.o.Layout.Receipts(), name)); err != nil {
-			return nil, uerr.New(uerr.Precond, "remove the receipt of", name, err, "run the same command again")
+			return nil, cannot("remove the receipt of", name, err)
 		}
 	}
 	return gone, ctx.Err()
@@ -187,7 +187,7 @@ func (i *Installer) Uninstall(ctx context.Context, purge bool) (Removal, error) 
 		}
 		path := receiptPath(i.o.Layout.Receipts(), name)
 		if err := atomicfile.Rename(path, strings.TrimSuffix(path, ".json")+".removed"); err != nil {
-			return rem, uerr.New(uerr.Precond, "put away the receipt of", name, err, "run the same command again")
+			return rem, cannot("put away the receipt of", name, err)
 		}
 	}
 	for _, dir := range append(slices.Clone(rem.Deleted), i.o.Layout.Run()) {
@@ -211,7 +211,7 @@ func (i *Installer) stopServices(ctx context.Context) error {
 	dir := filepath.Dir(i.serviceFile(svc.Server))
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return uerr.New(uerr.Precond, "list", dir, err, "")
+		return cannot("list", dir, err)
 	}
 	if a := i.o.Agent; a != nil && len(entries) > 0 && !a.Running(ctx) {
 		program, err := i.program(release.Practicectl, release.Practicectl)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"practicectl/internal/diskspace"
 	"practicectl/internal/progress"
 	"practicectl/internal/uerr"
 )
@@ -34,7 +35,7 @@ func Run(ctx context.Context, j *Journal, list []Step, p progress.Reporter) (Out
 	r := &runner{j: j, list: list, p: p, t: j.current(), resumed: j.current() != nil}
 	if r.t == nil {
 		if err := r.begin(); err != nil {
-			return RolledBack, uerr.New(uerr.Precond, "begin", j.o.Job, err, "free some disk space, then run the same command again")
+			return RolledBack, unwritten("begin", j.o.Job, err)
 		}
 	} else if err := r.matches(); err != nil {
 		return Stuck, err
@@ -132,13 +133,28 @@ func (r *runner) forward(ctx context.Context) (Outcome, error) {
 	}
 	r.j.o.Crash("commit")
 	if err := r.log(EventCommitted, "", ""); err != nil {
-		return Stuck, uerr.New(uerr.Failed, "commit", r.t.Job, err, "free some disk space, then run the same command again")
+		return Stuck, unwritten("commit", r.t.Job, err)
 	}
 	return Committed, nil
 }
 
 func failed(s Step, err error) error {
-	return uerr.New(uerr.KindOf(err), s.Plan(), "", err, uerr.HintOf(err))
+	kind, hint := uerr.KindOf(err), uerr.HintOf(err)
+	if kind == uerr.Failed && diskspace.IsFull(err) {
+		kind, hint = uerr.NoSpace, freeSpace
+	}
+	return uerr.New(kind, s.Plan(), "", err, hint)
+}
+
+const freeSpace = "free some disk space, then run the same command again"
+
+// unwritten says that the journal could not be written.
+func unwritten(op, job string, err error) error {
+	kind := uerr.KindOf(err)
+	if diskspace.IsFull(err) {
+		kind = uerr.NoSpace
+	}
+	return uerr.New(kind, op, job, err, freeSpace)
 }
 
 // step does one step unless it holds already.
@@ -203,7 +219,7 @@ func (r *runner) back(ctx context.Context, why error) (Outcome, error) {
 	}
 	r.j.o.Crash("rollback")
 	if err := r.log(EventRolledBack, "", ""); err != nil {
-		return Stuck, uerr.New(uerr.KindOf(why), "end", r.t.Job, errors.Join(err, why), "free some disk space, then run the same command again")
+		return Stuck, unwritten("end", r.t.Job, errors.Join(err, why))
 	}
 	return RolledBack, why
 }
