@@ -166,7 +166,7 @@ func openClinic(t fataler, prefix, source string, root []byte) *clinic {
 	return &clinic{Options: Options{Layout: l, Source: tc, Settings: settings{l.Config()}, Services: agent,
 		Agent: svc.DetachedAgent{Client: agent, Args: []string{"--prefix", l.Prefix, "--instance", l.Instance, "agent", "run"},
 			Log: filepath.Join(l.Log(), "agent.log"), Lock: l.Lock("agent")},
-		OS: runtime.GOOS, Arch: runtime.GOARCH, Hostname: "server-1.lan", EUID: os.Geteuid(), RootHint: "runuser", Now: time.Now, Progress: progress.None}}
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Hostname: "server-1.lan", EUID: os.Geteuid(), RootHint: "runuser", Now: time.Now, Progress: progress.None, unsafeNoSync: true}}
 }
 
 type fataler interface{ Fatal(args ...any) }

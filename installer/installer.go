@@ -54,6 +54,8 @@ type Options struct {
 	Now      func() time.Time
 	Progress progress.Reporter
 	Crash    func(point string) // tests end the process here
+
+	unsafeNoSync bool // tests only: the database does not wait for the disk
 }
 
 // Agent is the supervisor of an installation without systemd.

@@ -14,7 +14,7 @@ import (
 // databaseDefinition is the definition of the database service. Crash recovery may take long and is waited for.
 func databaseDefinition(l paths.Layout, c *pgcluster.Cluster) svc.Service {
 	return svc.Service{Name: svc.Database, Command: c.Foreground(), Dir: l.Var(), StopSignal: "INT", StopTimeout: 10 * time.Minute,
-		ReadyWithin: 10 * time.Minute, Ready: "unix:" + c.Socket(), LogFile: filepath.Join(l.Log(), "database.log"),
+		ReadyWithin: 10 * time.Minute, Ready: "postgres:" + c.Data, LogFile: filepath.Join(l.Log(), "database.log"),
 		Env: []string{"LC_ALL=C", "LANG=C", "TZ=UTC"}}
 }
 

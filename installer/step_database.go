@@ -50,7 +50,7 @@ func (j *job) cluster() steps.Step {
 			if c.Initialized() {
 				return nil
 			}
-			return c.Init(ctx, pgcluster.InitOptions{Settings: j.clusterOptions()})
+			return c.Init(ctx, pgcluster.InitOptions{Settings: j.clusterOptions(), UnsafeNoSync: j.i.o.unsafeNoSync})
 		},
 		// Put aside, never deleted: between the crash of one run and the next one, somebody may have used it.
 		Revert: func(context.Context) error {
@@ -65,7 +65,11 @@ func (j *job) cluster() steps.Step {
 }
 
 func (j *job) clusterOptions() pgcluster.Settings {
-	return pgcluster.Settings{Name: "practice-" + j.i.o.Layout.Instance}
+	s := pgcluster.Settings{Name: "practice-" + j.i.o.Layout.Instance}
+	if j.i.o.unsafeNoSync {
+		s.Extra = map[string]string{"fsync": "off"}
+	}
+	return s
 }
 
 // clusterSettings writes the generated part of the cluster's configuration, also over an adopted cluster's.
