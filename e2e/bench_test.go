@@ -35,7 +35,7 @@ func (b *bench) bin() string { return filepath.Join(b.Dir, "bin") }
 
 // smallDisks are the disks that a script can fill, by name.
 var smallDisks = []struct{ name, size string }{
-	{"store", "3m"}, {"downloads", "4m"}, {"restore", "12m"}, {"mirror", "8m"},
+	{"store", "1m"}, {"downloads", "4m"}, {"restore", "12m"}, {"mirror", "8m"},
 }
 
 // makeBench prepares everything below dir, which other users can read.

@@ -144,6 +144,21 @@ func kill9(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Logf("[SIGKILL to %d: %s]", p.pid, p.line)
 		ts.Check(syscall.Kill(p.pid, syscall.SIGKILL))
 	}
+	for _, p := range victims { // its locks are free when it is gone
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !ended(p.pid); {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// ended reports whether a process is gone, or a zombie that nobody has asked about yet.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
 }
 
 func alive(ts *testscript.TestScript, neg bool, args []string) {

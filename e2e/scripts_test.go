@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -39,6 +40,7 @@ func TestScripts(t *testing.T) {
 	t.Run("all", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir: "testdata", WorkdirRoot: b.work(), RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands(b),
+			Deadline: time.Now().Add(8 * time.Minute),
 			Setup: func(e *testscript.Env) error {
 				mu.Lock()
 				ran[filepath.Base(e.WorkDir)] = true

@@ -30,7 +30,7 @@ type Service struct {
 	StopSignal  string        `json:"stop_signal"`
 	StopTimeout time.Duration `json:"stop_timeout"` // then KILL; 0: one minute
 	ReadyWithin time.Duration `json:"ready_within"` // Start gives up after this; 0: one minute
-	Ready       string        `json:"ready"`        // "unix:PATH" or "tcp:HOST:PORT" accepts connections; empty: it runs
+	Ready       string        `json:"ready"`        // "unix:PATH" or "tcp:HOST:PORT" accepts connections, "postgres:DATA" lets people in; empty: it runs
 	LogFile     string        `json:"log_file"`     // stdout and stderr, mode 0640, rotated
 	After       []string      `json:"after"`        // services that must be up first, and go down later
 }

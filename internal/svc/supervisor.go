@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -276,25 +274,4 @@ func describe(err error) string {
 		return "exit status 0"
 	}
 	return err.Error()
-}
-
-// waitReady returns nil when addr accepts connections. Without an address a process that lives a little is ready.
-func waitReady(ctx context.Context, addr string) error {
-	network, where, _ := strings.Cut(addr, ":")
-	pause := 20 * time.Millisecond
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-		if addr == "" {
-			return nil
-		}
-		dialer := net.Dialer{Timeout: time.Second}
-		if conn, err := dialer.DialContext(ctx, network, where); err == nil {
-			return conn.Close()
-		}
-		pause = min(pause*3/2, 500*time.Millisecond)
-	}
 }
