@@ -5,12 +5,18 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"practicectl/internal/uerr"
 )
 
 // inlineCommand is a command line in the running text: `practicectl backup run -n`.
 var inlineCommand = regexp.MustCompile("`(" + Program + " [^`]+)`")
+
+// quoted is one word of a command line as a shell takes it apart.
+var quoted = regexp.MustCompile(`(?:'[^']*'|"[^"]*"|[^\s'"])+`)
 
 // TestDocumentsNameRealCommands: what the README and the guide tell people to type exists, with those flags.
 func TestDocumentsNameRealCommands(t *testing.T) {
@@ -25,6 +31,48 @@ func TestDocumentsNameRealCommands(t *testing.T) {
 		}
 		for _, line := range commandLines(string(text)) {
 			checkDocumented(t, page, line)
+		}
+	}
+}
+
+var (
+	exitRow = regexp.MustCompile(`(?m)^\| (\d[\d, ]*) \|`)
+	link    = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+)
+
+// TestDocumentsNameRealExitCodesAndPages: the exit codes in the tables of the guide exist, and so do the files that the
+// documents point to.
+func TestDocumentsNameRealExitCodesAndPages(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	codes := []string{"0"}
+	for _, k := range uerr.Kinds {
+		codes = append(codes, strconv.Itoa(k.Exit))
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(page, "/guide/") {
+			for _, row := range exitRow.FindAllStringSubmatch(string(text), -1) {
+				for code := range strings.SplitSeq(row[1], ", ") {
+					if !slices.Contains(codes, code) {
+						t.Errorf("%s: there is no exit code %s", page, code)
+					}
+				}
+			}
+		}
+		for _, to := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), to[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
 		}
 	}
 }
@@ -56,7 +104,7 @@ func commandLines(text string) []string {
 // checkDocumented parses a line with a tree of its own: command, flags and number of arguments have to fit.
 func checkDocumented(t *testing.T, page, line string) {
 	t.Helper()
-	words := strings.Fields(line)[1:]
+	words := quoted.FindAllString(line, -1)[1:]
 	if words[0] == "help" {
 		return
 	}
