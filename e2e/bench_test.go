@@ -30,7 +30,7 @@ const testProgram = "e2e.test"
 
 func (b *bench) work() string { return filepath.Join(b.Dir, "w") }
 
-// bin is the folder of the programs that scripts call: release 1.0.0, and practicectl-1.1.0.
+// bin is the folder of the programs that scripts call, those of release 1.0.0.
 func (b *bench) bin() string { return filepath.Join(b.Dir, "bin") }
 
 // smallDisks are the disks that a script can fill, by name.
@@ -70,21 +70,14 @@ func makeBench(dir string) error {
 		copyFile(self, filepath.Join(dir, testProgram)), os.Mkdir(b.work(), 0o755), copyScripts(filepath.Join(dir, "testdata")))
 }
 
-// linkPrograms puts the programs of 1.0.0 under their names, and practicectl of the later releases under theirs.
+// linkPrograms puts the programs of 1.0.0 under their names.
 func (b *bench) linkPrograms() error {
 	if err := os.Mkdir(b.bin(), 0o755); err != nil {
 		return err
 	}
 	var errs []error
-	for name, path := range map[string]string{
-		"practicectl":       "1.0.0/practicectl/bin/practicectl",
-		"practice-server":   "1.0.0/server/bin/practice-server",
-		"practice-client":   "1.0.0/client/bin/practice-client",
-		"practice-relay":    "1.0.0/relay/bin/practice-relay",
-		"practicectl-1.1.0": "1.1.0/practicectl/bin/practicectl",
-	} {
-		version, rest := path[:5], path[6:]
-		errs = append(errs, os.Symlink(filepath.Join(b.Vendor.Programs[version], rest), filepath.Join(b.bin(), name)))
+	for component, name := range map[string]string{"practicectl": "practicectl", "server": "practice-server", "client": "practice-client", "relay": "practice-relay"} {
+		errs = append(errs, os.Symlink(filepath.Join(b.Vendor.Programs["1.0.0"], component, "bin", name), filepath.Join(b.bin(), name)))
 	}
 	return errors.Join(errs...)
 }

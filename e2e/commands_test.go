@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +27,8 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	exits CODE PROGRAM ARG...      runs a program; its exit code must be CODE; stdout and stderr can be looked at
 //	eventually TIME PROGRAM ARG... runs a program again and again until it exits 0
 //	killafter TIME PROGRAM ARG...  kills a program with SIGKILL after a time, if it still runs
+//	killeach N PROGRAM ARG...      kills a program at each step that it tells on stderr, the next one each time, until it
+//	                               ends by itself; at least N steps
 //	kill9 TEXT                     kills the script's processes with TEXT in their command line
 //	[!] alive TEXT                 such a process runs
 //	[!] within TIME alive TEXT     … within a time
@@ -46,7 +50,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func commands(b *bench) map[string]command {
 	ports := &portPool{given: map[int]bool{}}
 	return map[string]command{
-		"exits": exits, "eventually": eventually, "killafter": killAfter, "kill9": kill9, "alive": alive, "within": within,
+		"exits": exits, "eventually": eventually, "killafter": killAfter, "killeach": killEach, "kill9": kill9, "alive": alive, "within": within,
 		"json": jsonField, "jsonenv": jsonEnv, "flip": flip, "holds": holds, "fingerprint": fingerprint, "same": same, "differ": differ,
 		"sql": sql, "restored": restored(b), "patients": patients, "https": askHTTPS, "s3": s3Server(b), "serve": serve,
 		"port": ports.command, "listen": listen, "install": func(ts *testscript.TestScript, neg bool, args []string) { install(ts, b, ports, neg, args) },
@@ -104,6 +108,41 @@ func killAfter(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cmd.Process.Kill())
 		ts.Logf("[killed after %s: %v]", after, <-ended)
 	}
+}
+
+// killEach kills a program at its first step, then at the second one in the next run, and so on. Progress inside a step is
+// indented and no step.
+func killEach(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "killeach N PROGRAM ARG...")
+	least, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var killed []string
+	for range 60 {
+		cmd := program(ts, args[1], append(args[2:], "--progress", "plain")...)
+		said, err := cmd.StderrPipe()
+		ts.Check(err)
+		ts.Check(cmd.Start())
+		at := ""
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			line := lines.Text()
+			if at == "" && line != "" && !strings.HasPrefix(line, " ") && !slices.Contains(killed, line) {
+				at = line
+				time.Sleep(time.Duration(len(killed)%4) * 15 * time.Millisecond) // at the beginning of a step, and inside it
+				_ = cmd.Process.Kill()                                           // it may end just now
+			}
+		}
+		err = cmd.Wait()
+		if at == "" {
+			ts.Logf("[killed at %d steps: %s]", len(killed), strings.Join(killed, "; "))
+			ts.Check(err)
+			if len(killed) < least {
+				ts.Fatalf("it has %d steps only", len(killed))
+			}
+			return
+		}
+		killed = append(killed, at)
+	}
+	ts.Fatalf("it does not end: %s", strings.Join(killed, "\n"))
 }
 
 // program prepares a program in the environment of the script.

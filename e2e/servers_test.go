@@ -71,7 +71,7 @@ func patients(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ask(ts, installed(ts), `INSERT INTO pm.patient (id, family_name, given_name, sex, birth_date, city, owner_id, facility_id)
 		SELECT gen_random_uuid(), 'Kanarienvogel-' || i, 'Kim ' || md5(i::text), 'x', date '1980-01-01' + i % 9000, 'Graz', a.id, f.id
-		FROM generate_series(1, $1::int) i, (SELECT id FROM sec.account WHERE login = 'anna') a, (SELECT id FROM pm.facility LIMIT 1) f RETURNING 1`, n)
+		FROM generate_series(1, $1::int) i, (SELECT id FROM sec.account WHERE login = 'anna') a, (SELECT id FROM pm.facility LIMIT 1) f`, n)
 }
 
 // restored asks a restored copy; the copy gets a socket of its own.

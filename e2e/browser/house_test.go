@@ -3,7 +3,6 @@ package browser
 import (
 	"crypto/x509"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -63,7 +62,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewTLSServer(g.Wrap(http.TimeoutHandler(w.Handler(), 20*time.Second, "timeout")))
+	server := httptest.NewTLSServer(g.Wrap(w.Handler()))
 	t.Cleanup(server.Close)
 	h.url, h.cert = server.URL, server.Certificate()
 	h.people(t)

@@ -20,6 +20,7 @@ func TestT1_ADayAtThePractice(t *testing.T) {
 	w.goTo("/patients")
 	w.fill("#q", strings.ToLower(h.patient.FamilyName))
 	w.until(`document.querySelectorAll("#found tbody tr").length < 8 && document.querySelector("#found tbody").innerText.includes("` + h.patient.GivenName + `")`)
+	w.until(`location.search.includes("q=" + encodeURIComponent("` + strings.ToLower(h.patient.FamilyName) + `"))`) // coming back shows the same list
 	w.press(`#found a[href="/patients/` + h.patient.ID.String() + `"]`)
 	w.says(h.patient.FamilyName+", "+h.patient.GivenName, "Stammdaten")
 
