@@ -3,6 +3,7 @@ package installer
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,9 +22,13 @@ func OnMachine(l paths.Layout, d Desired) (Desired, error) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(all, func(r Receipt) bool { return r.Component == name })
 	}
+	had := func(name string) bool {
+		_, err := os.Stat(putAway(receiptPath(l.Receipts(), name)))
+		return err == nil
+	}
 	if d.Profile == "" {
 		d.Profile = ProfileServer
-		if len(all) > 0 && !has(release.Server) {
+		if len(all) > 0 && !has(release.Server) || len(all) == 0 && had(release.Client) && !had(release.Server) {
 			d.Profile = ProfileWorkstation
 		}
 	}

@@ -186,7 +186,7 @@ func (i *Installer) Uninstall(ctx context.Context, purge bool) (Removal, error) 
 			return rem, err
 		}
 		path := receiptPath(i.o.Layout.Receipts(), name)
-		if err := atomicfile.Rename(path, strings.TrimSuffix(path, ".json")+".removed"); err != nil {
+		if err := atomicfile.Rename(path, putAway(path)); err != nil {
 			return rem, cannot("put away the receipt of", name, err)
 		}
 	}
@@ -197,6 +197,9 @@ func (i *Installer) Uninstall(ctx context.Context, purge bool) (Removal, error) 
 	}
 	return rem, nil
 }
+
+// putAway is where the receipt at path goes when everything is uninstalled.
+func putAway(path string) string { return strings.TrimSuffix(path, ".json") + ".removed" }
 
 func rank(component string) int {
 	if component == release.Practicectl {

@@ -48,28 +48,34 @@ func (r *run) newPatient(ctx context.Context) (*patient, error) {
 // checkups is every check, in the order of the report. The ids are stable: support and documentation use them.
 var checkups = []struct {
 	id, name string
+	server   bool // asks about the database and the core server, which a workstation has not
 	run      func(*patient, context.Context) (doctor.Severity, string, string)
 }{
-	{"D04", "disk-space", (*patient).diskSpace},
-	{"D11", "database-provider", (*patient).provider},
-	{"D13", "page-checksums", (*patient).checksums},
-	{"D16", "database-network", (*patient).databaseNetwork},
-	{"D18", "certificate", (*patient).certificate},
-	{"D22", "secrets", (*patient).secrets},
-	{"D23", "backup-recipients", (*patient).recipients},
-	{"D24", "backup-store", (*patient).store},
-	{"D25", "backup-age", (*patient).backupAge},
-	{"D27", "schedule", (*patient).schedule},
-	{"D35", "update-source", (*patient).updateSource},
-	{"D43", "services", (*patient).services},
-	{"D44", "server-ready", (*patient).ready},
-	{"D45", "unfinished-work", (*patient).unfinished},
+	{"D04", "disk-space", false, (*patient).diskSpace},
+	{"D11", "database-provider", true, (*patient).provider},
+	{"D13", "page-checksums", true, (*patient).checksums},
+	{"D16", "database-network", true, (*patient).databaseNetwork},
+	{"D18", "certificate", true, (*patient).certificate},
+	{"D22", "secrets", false, (*patient).secrets},
+	{"D23", "backup-recipients", true, (*patient).recipients},
+	{"D24", "backup-store", true, (*patient).store},
+	{"D25", "backup-age", true, (*patient).backupAge},
+	{"D27", "schedule", true, (*patient).schedule},
+	{"D35", "update-source", false, (*patient).updateSource},
+	{"D43", "services", true, (*patient).services},
+	{"D44", "server-ready", true, (*patient).ready},
+	{"D45", "unfinished-work", false, (*patient).unfinished},
 }
 
 func (p *patient) checks() []doctor.Check {
 	out := make([]doctor.Check, len(checkups))
 	for i, c := range checkups {
-		out[i] = doctor.Check{ID: c.id, Name: c.name, Run: func(ctx context.Context) (doctor.Severity, string, string) { return c.run(p, ctx) }}
+		out[i] = doctor.Check{ID: c.id, Name: c.name, Run: func(ctx context.Context) (doctor.Severity, string, string) {
+			if c.server && isWorkstation(p.l) {
+				return doctor.OK, "not on a workstation", ""
+			}
+			return c.run(p, ctx)
+		}}
 	}
 	return out
 }

@@ -17,19 +17,20 @@ import (
 
 // statusReport is the one screen that says whether the practice is safe tonight.
 type statusReport struct {
-	Level    doctor.Severity  `json:"level"`
-	Reasons  []string         `json:"reasons"` // why the level is not "ok"
-	Next     string           `json:"next"`    // the most useful command to type now
-	Practice string           `json:"practice"`
-	URL      string           `json:"url"`
-	Version  string           `json:"version"`
-	Agent    *svc.AgentInfo   `json:"agent,omitempty"`
-	Services []svc.Status     `json:"services"`
-	Ready    bool             `json:"ready"` // the core server answers /readyz
-	Backup   *lastRun         `json:"backup,omitempty"`
-	Verify   *lastRun         `json:"verify,omitempty"`
-	Schedule []schedule.Entry `json:"schedule"`
-	CertEnds time.Time        `json:"certificate_ends,omitzero"`
+	Level       doctor.Severity  `json:"level"`
+	Reasons     []string         `json:"reasons"` // why the level is not "ok"
+	Next        string           `json:"next"`    // the most useful command to type now
+	Practice    string           `json:"practice"`
+	URL         string           `json:"url"`
+	Workstation bool             `json:"workstation,omitempty"` // only client and modules are installed
+	Version     string           `json:"version"`
+	Agent       *svc.AgentInfo   `json:"agent,omitempty"`
+	Services    []svc.Status     `json:"services"`
+	Ready       bool             `json:"ready"` // the core server answers /readyz
+	Backup      *lastRun         `json:"backup,omitempty"`
+	Verify      *lastRun         `json:"verify,omitempty"`
+	Schedule    []schedule.Entry `json:"schedule"`
+	CertEnds    time.Time        `json:"certificate_ends,omitzero"`
 }
 
 // How old the last good backup may be.
@@ -84,6 +85,10 @@ func (r *run) status(ctx context.Context) (*statusReport, error) {
 		return nil, err
 	}
 	s := &statusReport{Practice: cfg.Practice.Name, URL: cfg.Server.URL, Version: installedVersion(l), Reasons: []string{}, Services: []svc.Status{}, Schedule: []schedule.Entry{}}
+	if s.Workstation = isWorkstation(l); s.Workstation {
+		s.Next = "practicectl update check"
+		return s, nil
+	}
 	agent := svc.Open(l)
 	if info, err := agent.Info(ctx); err == nil {
 		s.Agent = &info
@@ -145,6 +150,11 @@ func showStatus(w io.Writer, s *statusReport, now time.Time) {
 		fmt.Fprintf(w, "  also: %s\n", reason)
 	}
 	fmt.Fprintln(w)
+	if s.Workstation {
+		table(w, [][]string{{"workstation", "client and modules"}, {"version", s.Version}})
+		fmt.Fprintf(w, "\nnext: %s\n", s.Next)
+		return
+	}
 	rows := [][]string{{"practice", s.Practice}, {"address", s.URL}, {"version", s.Version}}
 	for _, one := range s.Services {
 		text := string(one.State)

@@ -26,6 +26,15 @@ func installedVersion(l paths.Layout) string {
 	return "none"
 }
 
+// isWorkstation reports whether this machine has a client, but neither a core server nor a database.
+func isWorkstation(l paths.Layout) bool {
+	live := func(component string) bool {
+		_, err := slots.Slots{Dir: l.Component(component)}.Current()
+		return err == nil
+	}
+	return live(release.Client) && !live(release.Server) && !exists(l.PGData())
+}
+
 // certificateEnd is when the certificate of the core server ends.
 func certificateEnd(l paths.Layout) (time.Time, error) {
 	data, err := os.ReadFile(filepath.Join(l.Cred(), "tls.crt"))
