@@ -376,7 +376,11 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.Join(errors.New("the system gave no TCP port"), l.Close())
+	}
+	return addr.Port, l.Close()
 }
 
 func waitForPort(ctx context.Context, addr string) error {

@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -30,7 +31,7 @@ type watchedReaderAt struct {
 
 func (w *watchedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	n, err := w.r.ReadAt(p, off)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		w.mu.Lock()
 		w.err = err
 		w.mu.Unlock()
@@ -54,7 +55,7 @@ type openReaderAt struct {
 
 func (o *openReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	n, err := o.plain.ReadAt(p, off)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = classify(err, o.src.failed())
 	}
 	return n, err

@@ -33,7 +33,7 @@ func ParseRecipients(keys []string) ([]age.Recipient, error) {
 		if err != nil {
 			return nil, uerr.New(uerr.Config, "read recipient", fmt.Sprint(i+1), err, "a recipient is the line beginning with age1 that practicectl key generate prints")
 		}
-		if s := r.(fmt.Stringer).String(); seen[s] {
+		if s := fmt.Sprint(r); seen[s] {
 			return nil, uerr.New(uerr.Config, "read recipient", fmt.Sprint(i+1), errors.New("it is listed twice"), "name each recipient once")
 		} else {
 			seen[s] = true

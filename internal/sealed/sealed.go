@@ -78,7 +78,7 @@ type watchedReader struct {
 
 func (w *watchedReader) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		w.err = err
 	}
 	return n, err
@@ -91,7 +91,7 @@ type openReader struct {
 
 func (o *openReader) Read(p []byte) (int, error) {
 	n, err := o.plain.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = classify(err, o.src.err)
 	}
 	return n, err

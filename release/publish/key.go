@@ -162,6 +162,10 @@ func OpenKey(data []byte, pass secret.Text) (*Key, error) {
 	if err != nil || !ok {
 		return nil, uerr.New(uerr.Integrity, op, "", fmt.Errorf("not an Ed25519 key"), "use a file made by practicectl release keygen")
 	}
-	p, err := newPublicKey(priv.Public().(ed25519.PublicKey))
+	public, ok := priv.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, uerr.New(uerr.Integrity, op, "", errors.New("not an Ed25519 key"), "use a file made by practicectl release keygen")
+	}
+	p, err := newPublicKey(public)
 	return &Key{PublicKey: p, private: priv}, err
 }

@@ -78,11 +78,6 @@ func (a *attacked) target(version string) string {
 	return m[0]
 }
 
-func (a *attacked) name(path string) string {
-	rel, _ := filepath.Rel(a.Dir, path)
-	return filepath.ToSlash(rel)
-}
-
 func TestO9_HostileMirrorIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -115,7 +110,9 @@ func TestO9_HostileMirrorIsRefused(t *testing.T) {
 		{"target connection silent", func(_ *testing.T, a *attacked) { a.mirror.lie("*.tar.zst", silent) }, uerr.Unreachable},
 		{"target dripping byte by byte", func(_ *testing.T, a *attacked) { a.mirror.lie("*.tar.zst", dripping) }, uerr.Unreachable},
 		{"target behind a redirect", func(_ *testing.T, a *attacked) {
-			a.mirror.lie("*.tar.zst", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/x", 302) })
+			a.mirror.lie("*.tar.zst", func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://127.0.0.1:1/x", http.StatusFound)
+			})
 		}, uerr.Unreachable},
 		{"lying about the range", func(_ *testing.T, a *attacked) {
 			a.mirror.lie("*.tar.zst", func(w http.ResponseWriter, _ *http.Request) {
@@ -165,7 +162,9 @@ func TestO9_HostileMirrorIsRefused(t *testing.T) {
 		{"403 for the next root is not the end of the chain", func(_ *testing.T, a *attacked) { a.mirror.lie("metadata/2.root.json", status(403)) }, uerr.Unreachable},
 		{"500 for the next root is not the end of the chain", func(_ *testing.T, a *attacked) { a.mirror.lie("metadata/2.root.json", status(500)) }, uerr.Unreachable},
 		{"redirect for the next root is not the end of the chain", func(_ *testing.T, a *attacked) {
-			a.mirror.lie("metadata/2.root.json", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/nowhere", 301) })
+			a.mirror.lie("metadata/2.root.json", func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "/nowhere", http.StatusMovedPermanently)
+			})
 		}, uerr.Unreachable},
 		{"self-made next root", func(t *testing.T, a *attacked) {
 			other := testenv.NewReleases(t)

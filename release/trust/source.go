@@ -117,7 +117,7 @@ func (s *httpSource) open(ctx context.Context, name string, off int64) (io.ReadC
 	if off > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-")
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.client.Do(req) //nolint:bodyclose // w closes it
 	if err != nil {
 		return fail(err)
 	}

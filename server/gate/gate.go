@@ -5,6 +5,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -72,7 +73,7 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 		}
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
+				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(p)
 				}
 				g.log.Error("panic", "request", id.String(), "route", r.Pattern, "stack", string(debug.Stack())) // not the value: it may quote data
