@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestEveryCommandKeepsTheContract(t *testing.T) {
 	}
 }
 
-// checkExamples wants two or more examples whose command and flags exist.
+// checkExamples wants two or more examples that parse: command, flags, their values and the number of arguments.
 func checkExamples(t *testing.T, c *cobra.Command) {
 	lines := 0
 	for line := range strings.Lines(c.Example) {
@@ -72,37 +73,33 @@ func checkExamples(t *testing.T, c *cobra.Command) {
 			continue
 		}
 		lines++
-		words := strings.Fields(line)
-		at := -1
-		for i, w := range words {
-			if w == Program {
-				at = i
-				break
-			}
-		}
+		words := quoted.FindAllString(line, -1)
+		at := slices.Index(words, Program)
 		if at < 0 {
 			t.Errorf("example %q does not call %s", line, Program)
 			continue
 		}
 		words = words[at+1:]
-		for i, w := range words {
-			if w == "|" || w == ">" || w == "&&" || w == "#" {
-				words = words[:i]
-				break
-			}
+		if end := slices.IndexFunc(words, func(w string) bool { return strings.ContainsAny(w[:1], "|><&#") }); end >= 0 {
+			words = words[:end]
 		}
 		found, rest, err := tree().Find(words)
 		if err != nil || found.CommandPath() != c.CommandPath() {
 			t.Errorf("example %q does not lead to this command: %v", line, err)
 			continue
 		}
-		for _, w := range rest {
-			name, isFlag := strings.CutPrefix(w, "--")
-			name, _, _ = strings.Cut(name, "=")
-			if isFlag && name != "" && found.Flag(name) == nil && found.InheritedFlags().Lookup(name) == nil {
-				t.Errorf("example %q uses --%s, which does not exist", line, name)
-			}
+		if err := found.ParseFlags(rest); err != nil {
+			t.Errorf("example %q: %v", line, err)
+			continue
 		}
+		if err := found.Args(found, found.Flags().Args()); err != nil {
+			t.Errorf("example %q: %v", line, err)
+		}
+		found.Flags().Visit(func(f *pflag.Flag) {
+			if values := fixedValues(found, f.Name); values != nil && !slices.Contains(values, f.Value.String()) {
+				t.Errorf("example %q: --%s is none of %v", line, f.Name, values)
+			}
+		})
 	}
 	if lines < 2 {
 		t.Errorf("%d examples, want at least 2", lines)

@@ -63,7 +63,7 @@ func (a *app) reportError(err error) {
 	if a.colorful(a.Err) {
 		head, tail = "\x1b[31;1merror:\x1b[0m", "\x1b[1mfix:\x1b[0m "
 	}
-	fmt.Fprintf(a.Err, "%s %s   [%s, exit %d]\n", head, err, kind, kind.Info().Exit)
+	fmt.Fprintf(a.Err, "%s %s   [%s, exit %d]\n", head, strings.ReplaceAll(err.Error(), "\n", "; "), kind, kind.Info().Exit)
 	if hint := uerr.HintOf(err); hint != "" {
 		fmt.Fprintf(a.Err, "  %s %s\n", tail, strings.ReplaceAll(hint, "\n", "\n        "))
 	}
