@@ -34,7 +34,7 @@ func (f *fetcher) DownloadFile(url string, maxLength int64, _ time.Duration) ([]
 	data, err := readAll(f.ctx, f.src, "metadata/"+name, maxLength)
 	var status *statusError
 	if errors.As(err, &status) && status.code == http.StatusNotFound {
-		return nil, errors.Join(&metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: name}, err)
+		return nil, &missing{status, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: name}}
 	}
 	if err != nil {
 		return nil, err
@@ -42,6 +42,14 @@ func (f *fetcher) DownloadFile(url string, maxLength int64, _ time.Duration) ([]
 	f.seen[name] = data
 	return data, nil
 }
+
+// missing is a file that the source does not have: our words, and the error that go-tuf looks for.
+type missing struct {
+	*statusError
+	tuf error
+}
+
+func (e *missing) Unwrap() []error { return []error{e.statusError, e.tuf} }
 
 // readAll reads a small file of at most maxLength bytes.
 func readAll(ctx context.Context, src source, name string, maxLength int64) (data []byte, err error) {

@@ -34,6 +34,9 @@ func (e *statusError) Error() string {
 	if e.code >= 300 && e.code < 400 {
 		return fmt.Sprintf("%s: the source redirects elsewhere (HTTP %d), which is not followed", e.what, e.code)
 	}
+	if e.code == http.StatusNotFound {
+		return e.what + " is not there: this is no release repository, or not a whole one"
+	}
 	return fmt.Sprintf("%s: HTTP %d %s", e.what, e.code, http.StatusText(e.code))
 }
 
