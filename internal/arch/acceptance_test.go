@@ -22,6 +22,7 @@ var rowsOf = map[string]int{"T": 27, "P": 24, "A": 20, "M": 19, "F": 12, "O": 15
 var (
 	acceptanceRow = regexp.MustCompile(`^\| ([A-Z]\d+) \| (.+) \| (proved|partly|not yet) \| ?(.*?) ?\|$`)
 	rowID         = regexp.MustCompile(`\b([TPAMFO]\d{1,2})\b`)
+	rowCounts     = regexp.MustCompile(`^Of \d+ promises \d+ are proved, \d+ partly, \d+ not yet\.`)
 	testRows      = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark)((?:[TPAMFO]\d{1,2}_)+)`)
 )
 
@@ -73,7 +74,7 @@ func TestAcceptanceTableIsTrue(t *testing.T) {
 	}
 	tests := proofs(t)
 	lines := strings.Split(string(text), "\n")
-	seen := map[string]bool{}
+	seen, count := map[string]bool{}, map[string]int{}
 	for i, line := range lines {
 		m := acceptanceRow.FindStringSubmatch(line)
 		if m == nil {
@@ -95,9 +96,11 @@ func TestAcceptanceTableIsTrue(t *testing.T) {
 			if want == "" {
 				status = "not yet"
 			}
+			count[status]++
 			lines[i] = strings.ReplaceAll(fmt.Sprintf("| %s | %s | %s | %s |", id, promise, status, want), "|  |", "| |")
 			continue
 		}
+		count[status]++
 		if listed != want {
 			t.Errorf("docs/acceptance.md:%d: the tests of %s are %q, the table says %q; run: go test ./internal/arch -run Acceptance -update", i+1, id, want, listed)
 		}
@@ -106,6 +109,16 @@ func TestAcceptanceTableIsTrue(t *testing.T) {
 		}
 	}
 	checkIDs(t, seen, tests)
+	numbers := fmt.Sprintf("Of %d promises %d are proved, %d partly, %d not yet.", len(seen), count["proved"], count["partly"], count["not yet"])
+	at := slices.IndexFunc(lines, rowCounts.MatchString)
+	switch {
+	case at < 0:
+		t.Errorf("docs/acceptance.md does not say how many promises are proved")
+	case *update:
+		lines[at] = rowCounts.ReplaceAllString(lines[at], numbers)
+	case !strings.HasPrefix(lines[at], numbers):
+		t.Errorf("docs/acceptance.md:%d: want %q; run: go test ./internal/arch -run Acceptance -update", at+1, numbers)
+	}
 	if *update && !t.Failed() {
 		if err := os.WriteFile(acceptanceFile, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 			t.Fatal(err)
