@@ -303,7 +303,7 @@ func (w *window) examine(name, rules string) {
 func (w *window) fits(name string) {
 	w.t.Helper()
 	if over := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); over > 0 {
-		who := ask(w, chromedp.Evaluate[string](`[...document.querySelectorAll("main *, header *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 4).map(e => e.tagName + "." + e.className).join(", ")`))
+		who := ask(w, chromedp.Evaluate[string](`[...document.querySelectorAll("body *")].filter(e => !e.closest("nav") && e.getBoundingClientRect().right > document.documentElement.clientWidth).slice(0, 4).map(e => e.tagName + "." + e.className).join(", ")`))
 		w.t.Errorf("%s scrolls sideways by %d px: %s", name, over, who)
 	}
 }

@@ -27,11 +27,11 @@ type accountForm struct {
 	Done  *api.Invitation
 }
 
-// roles is what the caller may hand out: only a group admin makes people who administer others.
+// roles is what the caller may hand out: only a group admin makes people who administer others or read every note.
 func (p *page) roles() []option {
 	var out []option
 	for _, r := range authz.Roles() {
-		if p.who.HasRole("group_admin") || !slices.Contains([]string{"group_admin", "owner", "manager"}, r) {
+		if p.who.HasRole("group_admin") || !slices.Contains([]string{"group_admin", "owner", "manager", "records_custodian"}, r) {
 			out = append(out, option{r, p.lang.say("role", r)})
 		}
 	}

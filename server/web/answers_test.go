@@ -110,7 +110,11 @@ func TestP10_StaleAndFinalThingsAreSaid(t *testing.T) {
 	booking.Set("time", "11:00")
 	o.send(t, w.secretariat, "/appointments", booking).want(t, 303)
 	booking.Del("patient")
-	o.send(t, w.secretariat, "/appointments", booking).want(t, 422, "Wählen Sie einen Klienten")
+	booking.Set("patient_q", "holzl")
+	o.send(t, w.secretariat, "/appointments", booking).want(t, 422, "Wählen Sie einen Klienten", `name="patient" value="`+w.patient.ID.String()+`"`)
+	chosen := "/appointments/new?patient=" + w.patient.ID.String()
+	o.send(t, w.secretariat, chosen, nil).want(t, 200, "Hölzl, Änne")
+	o.send(t, w.secretariat, chosen+"&another=1", nil).want(t, 200).lacks(t, "Hölzl, Änne")
 	a := "/appointments/" + w.appointment.ID.String()
 	move := url.Values{"day": {day}, "time": {"11:10"}, "minutes": {"50"}, "practitioner": {w.anna.Account.ID.String()}, "version": {fmt.Sprint(w.appointment.Version)}, "status": {"booked"}}
 	o.send(t, w.anna, a, move).want(t, 409, "Diese Zeit ist schon vergeben")

@@ -37,6 +37,9 @@ func newAppointment(p *page) error {
 	}
 	q := p.query()
 	d := typed(q)
+	if q.Has("another") {
+		d.Patient = ""
+	}
 	if d.Day == "" {
 		d.Day = p.opts.Now().In(p.zone).Format(time.DateOnly)
 	}
@@ -49,13 +52,6 @@ func newAppointment(p *page) error {
 	if err := p.fillBooking(&d); err != nil {
 		return err
 	}
-	if q.Has("patient_q") {
-		found, err := p.svc.Records.Search(p.ctx, p.who, records.Query{Text: firstChars(d.Search, 200), Limit: 8})
-		if err != nil {
-			return err
-		}
-		d.Found = &found
-	}
 	return p.show(screen{name: "booking", title: "booking.new", section: "calendar", data: d})
 }
 
@@ -64,7 +60,7 @@ func typed(f form) booking {
 		Patient: f.text("patient"), Kind: f.text("kind"), Remark: f.text("remark"), Status: f.text("status"), Search: f.text("patient_q")}
 }
 
-// fillBooking adds names to what was typed.
+// fillBooking adds names to what was typed, and who was meant.
 func (p *page) fillBooking(d *booking) (err error) {
 	if d.Names, err = p.names(); err != nil {
 		return err
@@ -72,7 +68,7 @@ func (p *page) fillBooking(d *booking) (err error) {
 	id, err := uuid.Parse(d.Patient)
 	if err != nil {
 		d.Patient = ""
-		return nil
+		return p.find(d)
 	}
 	v, err := p.svc.Records.Get(p.ctx, p.who, id)
 	if problem.Is(err, problem.NotFound) || problem.Is(err, problem.Forbidden) {
@@ -85,15 +81,20 @@ func (p *page) fillBooking(d *booking) (err error) {
 // pickPatient is the part of the booking form that lists found patients while somebody types.
 func pickPatient(p *page) error {
 	d := typed(p.query())
-	found, err := p.svc.Records.Search(p.ctx, p.who, records.Query{Text: firstChars(d.Search, 200), Limit: 8})
-	if err != nil {
+	if err := p.find(&d); err != nil {
 		return err
 	}
-	d.Found = &found
-	if d.Search == "" {
-		d.Found = nil
-	}
 	return p.show(screen{name: "pick", title: "patients.title", section: "calendar", data: d})
+}
+
+// find looks for the patients that somebody types the name of.
+func (p *page) find(d *booking) error {
+	if d.Search == "" {
+		return nil
+	}
+	found, err := p.svc.Records.Search(p.ctx, p.who, records.Query{Text: firstChars(d.Search, 200), Limit: 8})
+	d.Found = &found
+	return err
 }
 
 func book(p *page) error {
