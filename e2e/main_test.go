@@ -3,6 +3,9 @@
 //
 // The scripts run as an ordinary user against real PostgreSQL and S3 servers. The test program prepares what they need
 // (bench_test.go), enters a mount namespace of its own, where small disks are, and runs itself again as that user.
+//
+//	go test ./e2e -run TestScripts/all/update -v     one script, with all that its programs say
+//	E2E_KEEP=1 go test ./e2e                         keeps the folders of the scripts
 package e2e
 
 import (

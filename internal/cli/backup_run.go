@@ -36,6 +36,9 @@ func (r *run) backupRun(ctx context.Context) error {
 	defer release()
 	repository, c, err := r.openForWriting(ctx)
 	if err != nil {
+		if c != nil && !r.dryRun() { // a store that is away is a failed backup, and status says so
+			r.remember("backup", "", err)
+		}
 		return err
 	}
 	src, err := r.backupSource(c)

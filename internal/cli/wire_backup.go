@@ -188,7 +188,8 @@ func (r *run) hostKeys() (backup.Keys, error) {
 	return backup.LoadKeys(l.Cred())
 }
 
-// openForWriting opens the configured repository as this host.
+// openForWriting opens the configured repository as this host. The configuration comes back with an error too when it names a
+// repository.
 func (r *run) openForWriting(ctx context.Context) (*backup.Repo, *config.File, error) {
 	c, err := r.config()
 	if err != nil {
@@ -200,11 +201,11 @@ func (r *run) openForWriting(ctx context.Context) (*backup.Repo, *config.File, e
 	}
 	k, err := r.hostKeys()
 	if err != nil {
-		return nil, nil, err
+		return nil, c, err
 	}
 	st, err := openStore(b, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, c, err
 	}
 	repository, err := backup.Open(ctx, st, k)
 	return repository, c, err
