@@ -57,7 +57,7 @@ func (w Where) anonymous() store.Session {
 // SignIn proves login and password and opens a session; the token is shown to nobody else. Unknown logins take as long
 // as wrong passwords. Problems: Refused, Throttled.
 func (s *Service) SignIn(ctx context.Context, login string, password secret.Text, w Where) (secret.Text, error) {
-	login = Normal(login)
+	login = claimed(login)
 	if len(password.Reveal()) > MaxPassword {
 		password = secret.New("") // still hashed, so that it takes as long
 	}
@@ -185,7 +185,7 @@ func (s *Service) end(ctx context.Context, who store.Session, reason string) err
 // Activate sets the password of an account with its one-time code and ends every older session of it. Problems:
 // Refused, Throttled, Invalid.
 func (s *Service) Activate(ctx context.Context, login, code string, password secret.Text, w Where) error {
-	login = Normal(login)
+	login = claimed(login)
 	if err := CheckPassword(password.Reveal(), login, ""); err != nil {
 		return err
 	}
@@ -225,6 +225,22 @@ func (s *Service) ChangePassword(ctx context.Context, who *authz.Caller, old, ne
 
 // Normal is how logins are compared and stored.
 func Normal(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
+
+// maxLogin is the longest login, in bytes.
+const maxLogin = 64
+
+// claimed is Normal of what somebody typed as a login; what cannot be one is "?", which is nobody. So the log of attempts
+// holds neither endless texts nor most of the passwords that people type into the wrong field.
+func claimed(login string) string {
+	login = Normal(login)
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("._@+-", r)
+	}
+	if login == "" || len(login) > maxLogin || strings.ContainsFunc(login, bad) {
+		return "?"
+	}
+	return login
+}
 
 // codes avoids letters that look like digits.
 var codes = base32.NewEncoding("ABCDEFGHJKMNPQRSTVWXYZ2345678901").WithPadding(base32.NoPadding) //nolint:gochecknoglobals // constant

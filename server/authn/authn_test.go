@@ -118,7 +118,7 @@ func TestAStaffAdministratorHandsOutNoPower(t *testing.T) {
 	if _, err := p.Accounts.Add(t.Context(), staff, api.NewAccount{Login: "neu", Name: "Neu"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, role := range []string{"group_admin", "owner", "manager"} {
+	for _, role := range []string{"group_admin", "owner", "manager", "records_custodian"} {
 		_, err := p.Accounts.Add(t.Context(), staff, api.NewAccount{Login: "neu2", Name: "Neu", Role: role})
 		want(t, err, problem.Forbidden, "")
 	}
@@ -251,6 +251,32 @@ func TestChangingThePasswordEndsOtherSessions(t *testing.T) {
 	want(t, enter(t, p, elsewhere, true), problem.SignIn, "revoked")
 	if err := enter(t, p, here.Token, true); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestGuessingTheOldPasswordIsSlow(t *testing.T) {
+	p := servertest.Start(t, testenv.PGMajors[0])
+	anna := admin(t, p)
+	var err error
+	for n := 0; n < 8 && !problem.Is(err, problem.Throttled); n++ {
+		err = p.Authn.ChangePassword(t.Context(), anna, secret.New("falsch"), secret.New("ein anderer langer Satz"))
+	}
+	want(t, err, problem.Throttled, "")
+	if n := p.Count(t, `SELECT count(*) FROM audit.entry WHERE feature = 'auth.password' AND outcome = 'denied' AND actor IS NULL AND object_id = $1`, anna.Account.ID); n < 3 {
+		t.Errorf("%d refusals are on record", n)
+	}
+	signIn(t, p, "anna") // nobody locks another person out: this is another address
+}
+
+func TestWhatIsNoLoginIsNotKept(t *testing.T) {
+	p := servertest.Start(t, testenv.PGMajors[0])
+	for _, login := range []string{"Mein geheimes Passwort 17!", strings.Repeat("a", 1<<20), "a\x00b", ""} {
+		_, err := p.Authn.SignIn(t.Context(), login, secret.New("x"), here(fmt.Sprintf("10.0.1.%d", len(login)%200)))
+		want(t, err, problem.Refused, "")
+		want(t, p.Authn.Activate(t.Context(), login, "AAAAA", secret.New(password), here(fmt.Sprintf("10.0.2.%d", len(login)%200))), problem.Refused, "")
+	}
+	if n := p.Count(t, `SELECT count(*) FROM sec.login_attempt WHERE login <> '?'`); n != 0 {
+		t.Errorf("%d attempts keep what was typed", n)
 	}
 }
 

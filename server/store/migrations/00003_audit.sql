@@ -32,7 +32,10 @@ CREATE INDEX entry_actor ON audit.entry (actor, at);
 
 ALTER TABLE audit.entry ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit.entry FORCE ROW LEVEL SECURITY;
-GRANT INSERT ON audit.entry TO pm_app, pm_migrate;
+-- Not id, xid, at and salt: when an entry was written is not for the writer to say.
+GRANT INSERT (actor, session_id, device, ip, module, feature, action, object_kind, object_id, object_ids, patient_id, outcome, reason, fields, old_values,
+  new_values, request_id) ON audit.entry TO pm_app;
+GRANT INSERT ON audit.entry TO pm_migrate;
 GRANT SELECT ON audit.entry TO pm_app, pm_auditor;
 GRANT USAGE ON SCHEMA audit TO pm_auditor;
 CREATE POLICY entry_insert       ON audit.entry FOR INSERT TO pm_app   WITH CHECK (actor IS NOT DISTINCT FROM (SELECT sec.uid()));

@@ -202,14 +202,26 @@ END $$;
 
 -- +goose StatementBegin
 -- change_password replaces the caller's own password; p_old_phc proves the old one. Other sessions of the account end.
+-- A wrong old password counts like one at sign-in: who finds a screen unlocked must not be able to try them all.
 CREATE FUNCTION sec.change_password(p_old_phc text, p_new_phc text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
-  who uuid := sec.uid();
+  who  uuid := sec.uid();
+  addr inet := nullif(current_setting('pm.ip', true), '')::inet;
+  name text;
 BEGIN
+  SELECT a.login INTO name FROM sec.account a WHERE a.id = who;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended('sign-in ' || name, 0));
+  IF sec.delay(name, addr) > 0 THEN
+    RETURN false;
+  END IF;
   UPDATE sec.credential SET pw_hash = p_new_phc, pw_changed_at = now()
    WHERE account_id = who AND sha256(convert_to(pw_hash, 'UTF8')) = sha256(convert_to(p_old_phc, 'UTF8'));
   IF NOT FOUND THEN
+    PERFORM sec.attempt(name, addr, coalesce(current_setting('pm.device', true), ''), who, 'refused', 'password');
     RETURN false;
   END IF;
   UPDATE sec.session SET revoked_at = now(), reason = 'revoked'
@@ -236,11 +248,12 @@ END $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- add_account: an administrator adds a person. Only a group_admin hands out the roles that administer others.
+-- add_account: an administrator adds a person. Only a group_admin hands out the roles that administer others, and
+-- the one that reads every note: whoever adds an account holds its code.
 CREATE FUNCTION sec.add_account(p_id uuid, p_login text, p_name text, p_title text, p_email text, p_role text, p_code_hash bytea) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-  IF NOT sec.can('admin.account', 'add') OR (p_role IN ('group_admin', 'owner', 'manager') AND NOT EXISTS (
+  IF NOT sec.can('admin.account', 'add') OR (p_role IN ('group_admin', 'owner', 'manager', 'records_custodian') AND NOT EXISTS (
        SELECT 1 FROM sec.account_role r WHERE r.account_id = sec.uid() AND r.role = 'group_admin')) THEN
     RAISE EXCEPTION 'may not add this account' USING ERRCODE = '42501';
   END IF;

@@ -17,6 +17,9 @@ BEGIN
     NEW.owner_id := OLD.owner_id;
     NEW.created_at := OLD.created_at;
     NEW.updated_at := now();
+  ELSIF session_user <> 'pm_migrate' THEN                     -- a bulk load brings its own times
+    NEW.version := 1;
+    NEW.created_at := now();
   END IF;
   NEW.change_seq := nextval('pm.change_seq');
   NEW.change_xid := pg_current_xact_id();

@@ -65,7 +65,7 @@ CREATE INDEX note_version_session ON pm.note_version (session_id, created_at);
 CREATE INDEX note_version_change ON pm.note_version (change_xid, change_seq);
 
 -- +goose StatementBegin
--- note_open refuses to touch a signed note, whoever asks, and fills the hash of a version.
+-- note_open refuses to touch a signed note, whoever asks, says who signs and when, and fills the hash of a version.
 CREATE FUNCTION pm.note_open() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
@@ -73,7 +73,14 @@ BEGIN
     IF OLD.status = 'signed' THEN
       RAISE EXCEPTION 'the note is signed' USING ERRCODE = '55000';
     END IF;
-    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    IF TG_OP = 'DELETE' THEN
+      RETURN OLD;
+    END IF;
+    IF NEW.status = 'signed' AND session_user <> 'pm_migrate' THEN
+      NEW.signed_by := sec.uid();
+      NEW.signed_at := now();
+    END IF;
+    RETURN NEW;
   END IF;
   NEW.body_sha256 := sha256(convert_to(NEW.body, 'UTF8'));
   IF EXISTS (SELECT 1 FROM pm.session_note n WHERE n.session_id = NEW.session_id AND n.status = 'signed')
@@ -123,7 +130,7 @@ CREATE POLICY session_note_select ON pm.session_note FOR SELECT TO pm_app
   USING ((SELECT sec.can('charting.note', 'view')) AND ((SELECT sec.scope('charting.note')) = 'all'
     OR owner_id = (SELECT sec.uid()) OR EXISTS (SELECT 1 FROM pm.my_patient m WHERE m.id = patient_id)));
 CREATE POLICY session_note_insert ON pm.session_note FOR INSERT TO pm_app
-  WITH CHECK ((SELECT sec.can('charting.note', 'add')) AND owner_id = (SELECT sec.uid())
+  WITH CHECK ((SELECT sec.can('charting.note', 'add')) AND owner_id = (SELECT sec.uid()) AND status = 'draft'
     AND EXISTS (SELECT 1 FROM pm.session s WHERE s.id = session_id AND s.patient_id = session_note.patient_id
       AND ((SELECT sec.scope('charting.note')) = 'all' OR s.owner_id = (SELECT sec.uid()) OR EXISTS (SELECT 1 FROM pm.my_patient m WHERE m.id = s.patient_id))));
 CREATE POLICY session_note_update ON pm.session_note FOR UPDATE TO pm_app

@@ -53,7 +53,7 @@ CREATE POLICY document_chunk_select ON pm.document_chunk FOR SELECT TO pm_app
   USING (EXISTS (SELECT 1 FROM pm.document d WHERE d.id = document_id));
 CREATE POLICY document_chunk_insert ON pm.document_chunk FOR INSERT TO pm_app
   WITH CHECK (EXISTS (SELECT 1 FROM pm.document d WHERE d.id = document_id AND d.owner_id = (SELECT sec.uid())
-    AND d.change_xid = pg_current_xact_id()));                 -- content comes with the document, never later
+    AND d.change_xid = pg_current_xact_id() AND d.created_at = now())); -- content comes with the document, never with a later change
 
 -- Maintenance and bulk loads run as pm_migrate, which row security does not bind. pm_backup reads what it copies.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sec, pm TO pm_migrate;
