@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -191,12 +193,36 @@ func OpenBody(h Header, body []byte, ids ...age.Identity) (Body, error) {
 	if b.Format != Format || b.Snapshot != h.ID {
 		return b, errors.New("the body belongs to another snapshot")
 	}
+	return b, b.check(h)
+}
+
+// check refuses what no writer of ours makes, but a host that fell into the wrong hands may: the machine that restores
+// must be safe from the one that was saved.
+func (b Body) check(h Header) error {
 	for _, t := range b.Trees {
+		if !SafePath(t.Name) || strings.Contains(t.Name, "/") {
+			return fmt.Errorf("unsafe name of a tree %q", clip(t.Name))
+		}
 		if err := checkRefs(t.Blocks, len(b.Packs)); err != nil {
-			return b, err
+			return err
 		}
 	}
-	return b, nil
+	db := b.Database
+	if (db == nil) != (h.Database == nil) {
+		return errors.New("its header and its body do not agree on the database")
+	}
+	if db == nil {
+		return nil
+	}
+	if n := db.SegmentSize; n < 1<<20 || n > 1<<30 || n&(n-1) != 0 {
+		return fmt.Errorf("there are no segments of log of %d bytes", n)
+	}
+	for _, t := range db.Tablespaces {
+		if _, err := strconv.ParseUint(t.OID, 10, 32); err != nil {
+			return fmt.Errorf("unsafe name of a tablespace %q", clip(t.OID))
+		}
+	}
+	return nil
 }
 
 // RootDigest is the digest over all trees that the header carries.

@@ -121,7 +121,7 @@ func (e Entry) check(packs int) error {
 		if err != nil {
 			return err
 		}
-		if e.Size%PageSize != 0 || e.Digest == nil || len(e.Maps) == 0 && n*PageSize != e.Size {
+		if e.Size%PageSize != 0 || e.Digest == nil || len(e.Maps) == 0 && n*PageSize != e.Size || (n+int64(len(e.Maps))*MaxMapPages)*PageSize < e.Size {
 			return fmt.Errorf("%w: pages", errEntry)
 		}
 		return checkRefs(e.Maps, packs)

@@ -230,6 +230,7 @@ func TestHostileArchivesWriteNothingOutside(t *testing.T) {
 		"absolute name":              forge(t, listing(entry("/tmp/evil")), file("/tmp/evil")),
 		"through a link":             forge(t, listing(`{"path":"a","link":".."},`+entry("a/evil")), tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: ".."}, file("a/evil")),
 		"link out":                   forge(t, listing(`{"path":"a","link":"../../x"}`), tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "../../x"}),
+		"link out through a link":    forge(t, listing(`{"path":"a/b/c","link":"../.."},{"path":"z","link":"a/b/c/../.."}`), tar.Header{Name: "a/b/c", Typeflag: tar.TypeSymlink, Linkname: "../.."}, tar.Header{Name: "z", Typeflag: tar.TypeSymlink, Linkname: "a/b/c/../.."}),
 		"link to an absolute path":   forge(t, listing(`{"path":"a","link":"/etc"}`), tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "/etc"}),
 		"other link than listed":     forge(t, listing(`{"path":"a","link":"b"}`), tar.Header{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "../../etc"}),
 		"hard link":                  forge(t, listing(entry("a")), tar.Header{Name: "a", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}),

@@ -202,10 +202,11 @@ func checkName(name string) error {
 
 func devices() []string { return []string{"con", "prn", "aux", "nul", "com1", "lpt1"} }
 
-// checkLink keeps links relative and inside the component.
+// checkLink keeps links relative and inside the component. Only the beginning of a target may go up: what comes after
+// the name of another link leads somewhere else than it reads.
 func checkLink(f File) error {
 	l := f.Link
-	if len(l) > maxName || path.IsAbs(l) || strings.ContainsAny(l, "\\:\x00") {
+	if len(l) > maxName || path.Clean(l) != l || path.IsAbs(l) || strings.ContainsAny(l, "\\:\x00") {
 		return fmt.Errorf("%.80q: a link must be relative", f.Path)
 	}
 	to := path.Join(path.Dir(f.Path), l)
