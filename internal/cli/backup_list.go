@@ -27,7 +27,7 @@ func (a *app) backupListCmd() *cobra.Command {
 the content for nobody without an identity. A snapshot whose signature is wrong is shown as such.`,
 		Examples: []string{"practicectl backup list", "practicectl backup list --store /mnt/nas/backup --json"},
 		Args:     cobra.NoArgs,
-		Exits:    []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Unreachable},
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond, uerr.Auth, uerr.Integrity, uerr.Unreachable},
 		Flags:    s.bind,
 		Run: func(ctx context.Context, r *run, _ []string) error {
 			repository, err := r.openForReading(ctx, s, identityFlags{})

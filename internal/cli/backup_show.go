@@ -23,7 +23,7 @@ func (a *app) backupShowCmd() *cobra.Command {
 also opened, which proves that this identity can restore it.`,
 		Examples: []string{"practicectl backup show latest", "practicectl backup show 3f9a1c --identity /media/usb/owner.key --json"},
 		Args:     cobra.ExactArgs(1),
-		Exits:    []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Unreachable, uerr.NeedConfirm},
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond, uerr.Auth, uerr.Integrity, uerr.Unreachable, uerr.NeedConfirm},
 		Flags: func(f *pflag.FlagSet) {
 			s.bind(f)
 			i.bind(f, "to open the snapshot with")

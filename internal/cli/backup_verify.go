@@ -23,7 +23,7 @@ That needs no key, so it may run anywhere. With an identity everything is decryp
 against the signature of its snapshot, as a restore would.`,
 		Examples: []string{"practicectl backup verify", "practicectl backup verify latest --identity /media/usb/owner.key"},
 		Args:     cobra.MaximumNArgs(1),
-		Exits:    []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Unreachable, uerr.NeedConfirm},
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond, uerr.Auth, uerr.Integrity, uerr.Unreachable, uerr.NeedConfirm},
 		Flags: func(f *pflag.FlagSet) {
 			s.bind(f)
 			i.bind(f, "to open everything with")

@@ -26,7 +26,7 @@ func (a *app) keyListCmd() *cobra.Command {
 fingerprint with the one that "key generate" printed. No private key is on this host.`,
 		Examples: []string{"practicectl key list", "practicectl key list --json --instance main"},
 		Args:     cobra.NoArgs,
-		Exits:    []uerr.Kind{uerr.NotFound},
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond},
 		Run: func(_ context.Context, r *run, _ []string) error {
 			c, err := r.config()
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -78,10 +79,27 @@ func (r *run) layout() (paths.Layout, error) {
 	if err != nil {
 		return l, uerr.New(uerr.Usage, "", "", err, "")
 	}
+	if err := r.refuseForeignRoot(l); err != nil {
+		return l, err
+	}
 	if err := l.ClaimRun(); err != nil {
 		return l, uerr.New(uerr.Precond, "use the folder of locks and sockets:", "", err, "")
 	}
 	return l, nil
+}
+
+// refuseForeignRoot keeps root out of an instance of another account: what root leaves there, be it only the file of a
+// lock, would stop that account's next nightly run.
+func (r *run) refuseForeignRoot(l paths.Layout) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	owner := ownerOf(l.Config())
+	if owner == "" || r.cmd.Annotations[annotationLooks] != "" && filepath.Dir(l.Run()) != filepath.Clean(os.TempDir()) {
+		return nil
+	}
+	return uerr.New(uerr.Precond, "use the instance "+l.Instance+" in", l.Prefix, errors.New("it belongs to the account "+owner+", and root would leave files there that "+owner+" cannot write"),
+		shellLine(append([]string{"runuser", "-u", owner, "--", Program}, os.Args[1:]...)))
 }
 
 // configPath is the file that config reads.
