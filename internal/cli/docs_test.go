@@ -88,7 +88,7 @@ func commandLines(text string) []string {
 			fenced = strings.HasPrefix(line, "```sh")
 		case fenced:
 			line, _, _ = strings.Cut(line, " # ")
-			line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(line), "sudo "), "bin/")
+			line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(line), "sudo "), "bin/"), "~/")
 			if strings.HasPrefix(line, Program+" ") {
 				lines = append(lines, line)
 			}

@@ -115,7 +115,7 @@ func (p *patient) provider(context.Context) (doctor.Severity, string, string) {
 	}
 	text := "PostgreSQL " + p.inspect.Version + ", provider " + p.cfg.Database.Provider
 	if p.cfg.Database.Provider == pgcluster.ProviderBundled {
-		return doctor.Warn, text + ": not for patient data, it gets no security updates", "use the distribution's: practicectl install --provider system, then restore a backup into it"
+		return doctor.Warn, text + ": not for patient data, it gets no security updates", "for patients, install anew with the distribution's: practicectl install --provider system"
 	}
 	return doctor.OK, text, ""
 }
