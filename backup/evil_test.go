@@ -16,7 +16,7 @@ import (
 )
 
 // evilSnapshot commits a snapshot of made-up entries with the real keys of a host, as somebody does who took the host over.
-func evilSnapshot(t *testing.T, entries []intake.File) *Repo {
+func evilSnapshot(t *testing.T, tree string, entries []intake.File) *Repo {
 	t.Helper()
 	folder := t.TempDir()
 	st, err := dir.Open(folder)
@@ -45,7 +45,7 @@ func evilSnapshot(t *testing.T, entries []intake.File) *Repo {
 		t.Fatal(err)
 	}
 	j := &job{repo: r, src: Source{Paths: []string{"x"}}, o: RunOptions{Cache: t.TempDir(), Now: time.Now}, p: progress.None, fail: func(error) {}}
-	j.commitFiles(t, entries)
+	j.commitFiles(t, tree, entries)
 	holder, err := Open(t.Context(), st, Keys{Identities: ids})
 	if err != nil {
 		t.Fatal(err)
@@ -54,11 +54,11 @@ func evilSnapshot(t *testing.T, entries []intake.File) *Repo {
 }
 
 // commitFiles takes the steps of a run with given entries in place of what a source found.
-func (j *job) commitFiles(t *testing.T, entries []intake.File) {
+func (j *job) commitFiles(t *testing.T, tree string, entries []intake.File) {
 	t.Helper()
 	lay := func(ctx context.Context) error {
 		saved, err := intake.Files(ctx, j.writer, entries, progress.None.Task("", progress.Bytes, 0))
-		j.trees[FilesTree] = saved
+		j.trees[tree] = saved
 		return err
 	}
 	for _, step := range []func(context.Context) error{j.check, j.openWriter, lay, j.writeTrees, j.verifyPacks, j.writeIndex, j.writeLists, j.commit, j.readBack} {
@@ -94,7 +94,7 @@ func TestO5_ASnapshotCannotWriteOutsideOfItsTarget(t *testing.T) {
 				t.Fatal(err)
 			}
 			target := filepath.Join(t.TempDir(), "x", "target")
-			plan, err := PlanRestore(t.Context(), evilSnapshot(t, entries), Target{Snapshot: "latest", Dir: target})
+			plan, err := PlanRestore(t.Context(), evilSnapshot(t, FilesTree, entries), Target{Snapshot: "latest", Dir: target})
 			if err == nil {
 				_, err = Restore(t.Context(), plan, RestoreOptions{Now: time.Now}, progress.None)
 			}
@@ -110,5 +110,22 @@ func TestO5_ASnapshotCannotWriteOutsideOfItsTarget(t *testing.T) {
 				t.Errorf("victim: %v, %v", st, err)
 			}
 		})
+	}
+}
+
+// TestO5_ADatabaseHasNoLinks: the restored cluster is configured by the administrator, in conf.d and beside it.
+func TestO5_ADatabaseHasNoLinks(t *testing.T) {
+	folder := intake.File{Entry: repo.Entry{Path: "conf.d", Kind: repo.Dir, Mode: 0o700}}
+	for name, want := range map[string]struct {
+		entry intake.File
+		ok    bool
+	}{
+		"folder": {folder, true},
+		"link":   {intake.File{Entry: repo.Entry{Path: "conf.d", Kind: repo.Link, Target: "/etc/ld.so.conf.d"}}, false},
+	} {
+		_, err := PlanRestore(t.Context(), evilSnapshot(t, DatabaseTree, []intake.File{want.entry}), Target{Snapshot: "latest", Dir: filepath.Join(t.TempDir(), "target")})
+		if (err == nil) != want.ok {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

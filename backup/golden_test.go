@@ -140,6 +140,6 @@ func writeGolden(t *testing.T, golden string) {
 			files = append(files, intake.File{Entry: repo.Entry{Path: name, Kind: repo.File, Mode: 0o640, MTime: 1700000000}, Local: local})
 		}
 		j := &job{repo: r, src: Source{Paths: []string{"x"}}, o: RunOptions{Cache: cache, Now: now}, p: progress.None, fail: func(error) {}}
-		j.commitFiles(t, files)
+		j.commitFiles(t, FilesTree, files)
 	}
 }

@@ -94,6 +94,11 @@ func (p *Plan) readTrees(ctx context.Context) error {
 		}
 		for _, b := range blocks {
 			for _, e := range b.Entries {
+				// No cluster that was saved has links: those to tablespaces are made here. One that has them would lead the
+				// administrator, who configures the restored cluster, out of it.
+				if e.Kind == repo.Link && t.Name == dataDir {
+					return bad(fmt.Errorf("%s: a link in a database", e.Path))
+				}
 				f := &file{Entry: e, path: p.place(t.Name, e.Path)}
 				if err := p.planFile(ctx, r, b.Packs, f); err != nil {
 					return bad(fmt.Errorf("%s: %w", e.Path, err))

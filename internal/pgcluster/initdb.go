@@ -148,6 +148,10 @@ func (c *Cluster) initdb(ctx context.Context, op, dir string, noSync bool) error
 // adopt makes the cluster's own configuration read conf.d, which is the only line ever added to it.
 func (c *Cluster) adopt() error {
 	name := filepath.Join(c.Data, "postgresql.conf")
+	// What is read here is written back for the account to read: it must not name one of root's files.
+	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is not a plain file")})
+	}
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return err
@@ -166,6 +170,10 @@ func (c *Cluster) write(name string, data []byte) error {
 	if dir := filepath.Dir(full); dir != c.Data {
 		if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
+		}
+		// The folder belongs to the database's account, which must not lead root elsewhere.
+		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+			return errors.Join(err, &fs.PathError{Op: "write into", Path: dir, Err: errors.New("it is a link or a file, not a folder")})
 		}
 		if err := c.give(dir); err != nil {
 			return err
