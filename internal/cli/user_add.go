@@ -40,8 +40,8 @@ func (a *app) userAddCmd() *cobra.Command {
 		Long: `Adds an account and prints a one-time activation code. With the code, within 72 hours, its person chooses a password that
 nobody else ever sees.
 
-The first administrator of a practice is made with --first, on the server host, by root or the account that runs the
-server. Later accounts are added by an administrator who signs in: --as LOGIN.`,
+The first administrator of a practice is made with --first, on the server host, by the account that runs the server.
+Later accounts are added by an administrator who signs in: --as LOGIN.`,
 		Examples: []string{
 			`practicectl user add --first --login anna --name "Dr. Anna Berg"`,
 			"practicectl user add --login ute --name \"Ute Lang\" --role secretariat --as anna --password-file pw.txt",
