@@ -32,6 +32,7 @@ type house struct {
 	today time.Time // midnight
 	day   time.Time // a working day
 	log   *strings.Builder
+	phc   string // hash of everybody's password
 
 	admin, desk, anna *authz.Caller
 	staff             []*authz.Caller
@@ -75,16 +76,16 @@ func (h *house) person(t *testing.T, login, name, role string) *authz.Caller {
 	t.Helper()
 	who := h.Person(t, role)
 	h.Exec(t, `UPDATE sec.account SET login = $2, name = $3 WHERE id = $1`, who.Account.ID, login, name)
-	phc, err := authn.Hash(t.Context(), password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Exec(t, `UPDATE sec.credential SET pw_hash = $2 WHERE account_id = $1`, who.Account.ID, phc)
+	h.Exec(t, `UPDATE sec.credential SET pw_hash = $2 WHERE account_id = $1`, who.Account.ID, h.phc)
 	return who
 }
 
 func (h *house) people(t *testing.T) {
 	t.Helper()
+	var err error
+	if h.phc, err = authn.Hash(t.Context(), password); err != nil {
+		t.Fatal(err)
+	}
 	h.admin = h.person(t, "leitung", "Dr. Helene Brandtner", "group_admin")
 	h.desk = h.person(t, "empfang", "Renate Hölzl", "secretariat")
 	for _, p := range [][2]string{{"a.moser", "Anna Moser"}, {"l.steininger", "Lukas Steininger"}, {"m.yilmaz", "Mehmet Yılmaz"}, {"k.wagner", "Katharina Wagner"}, {"j.novak", "Jana Novák"}} {

@@ -23,6 +23,7 @@ func (h *house) screens() map[string][]look {
 
 // TestT1_EveryScreenIsAccessibleAndFits looks at each screen in three sizes, light and dark.
 func TestT1_EveryScreenIsAccessibleAndFits(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	for _, login := range []string{"a.moser", "empfang", "leitung"} {
 		w := h.signIn(t, login)

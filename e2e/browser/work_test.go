@@ -12,6 +12,7 @@ import (
 // TestT1_ADayAtThePractice: sign in, find a patient by typing, write a note, sign it, book an appointment, and be told
 // why a second one at the same time is refused.
 func TestT1_ADayAtThePractice(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	w := h.signIn(t, "a.moser")
 	w.says("Guten Tag, Anna Moser")
@@ -76,6 +77,7 @@ func TestT1_ADayAtThePractice(t *testing.T) {
 
 // TestP7_SecretariatSeesNoNotes: the front desk works with the same patient and never meets a word of a note.
 func TestP7_SecretariatSeesNoNotes(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	w := h.signIn(t, "empfang")
 	word := strings.SplitN(h.note, ".", 3)[1]
@@ -100,6 +102,7 @@ func TestP7_SecretariatSeesNoNotes(t *testing.T) {
 
 // TestP10_TwoDevicesEditOneRecord: the second to save sees both versions and decides.
 func TestP10_TwoDevicesEditOneRecord(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	desk, anna := h.signIn(t, "empfang"), h.signIn(t, "a.moser")
 	edit := "/patients/" + h.patient.ID.String() + "/edit"
@@ -122,6 +125,7 @@ func TestP10_TwoDevicesEditOneRecord(t *testing.T) {
 
 // TestP14_SharingIsInTheMenuOfARow: by right click, by keyboard, and as a button; and it names whom it will be shared with.
 func TestP14_SharingIsInTheMenuOfARow(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	w := h.signIn(t, "a.moser")
 	id := h.patient.ID.String()
@@ -151,6 +155,7 @@ func TestP14_SharingIsInTheMenuOfARow(t *testing.T) {
 
 // TestA4_WarnsBeforeSignOut: a minute before the end the page asks, and a begun note is saved before it leaves.
 func TestA4_WarnsBeforeSignOut(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	w := h.signIn(t, "a.moser")
 	w.goTo("/sessions/" + h.session.ID.String())
@@ -162,7 +167,7 @@ func TestA4_WarnsBeforeSignOut(t *testing.T) {
 	w.accessible("idle")
 	w.picture("idle")
 	w.click("#idle-stay")
-	w.until(`!document.getElementById("idle").open`)
+	w.until(`!document.getElementById("idle").open && performance.getEntriesByType("resource").some(e => e.name.endsWith("/stay"))`)
 	w.do(chromedp.Evaluate[chromedp.Void](`for (let i = 0; i < 31; i++) window.hurry()`))
 	w.until(`location.pathname === "/sign-in"`)
 	w.says("Sie wurden wegen Inaktivität abgemeldet.")
