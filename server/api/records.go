@@ -130,7 +130,7 @@ func fetchDocument(c *call) (any, error) {
 	err = c.svc.Documents.Fetch(c.ctx, c.who, id, func(d api.Document) io.Writer {
 		begun = true
 		h := c.w.Header()
-		h.Set("Content-Type", d.MediaType)
+		h.Set("Content-Type", documents.ServedAs(d.MediaType))
 		h.Set("Content-Length", strconv.FormatInt(d.Size, 10))
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.Name}))
 		h.Set("Content-Security-Policy", "sandbox; default-src 'none'")

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -131,7 +133,7 @@ func check(n *NewDocument) error {
 		n.Name = n.Name[i+1:]
 	}
 	n.Name = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 32 || r == 127 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) { // the latter make "exe.pdf" of "fdp.exe"
 			return -1
 		}
 		return r
@@ -149,6 +151,18 @@ func check(n *NewDocument) error {
 		return problem.Field("media_type", "invalid")
 	}
 	return nil
+}
+
+// passive are the media types that no browser runs, nor takes as a part of a page that does.
+var passive = regexp.MustCompile(`^(?:image/(?:png|jpeg|gif|webp|tiff|heic)|audio/[a-z0-9.+-]+|video/[a-z0-9.+-]+|text/plain|application/(?:pdf|rtf|zip|msword|dicom|vnd\.[a-z0-9.-]+))$`)
+
+// ServedAs is the media type under which a document of type t is sent. Whoever uploads says what a document is, so a page,
+// a picture with scripts or a script is sent as mere bytes: a browser saves it and does nothing else.
+func ServedAs(t string) string {
+	if base, _, err := mime.ParseMediaType(t); err == nil && passive.MatchString(base) {
+		return base
+	}
+	return "application/octet-stream"
 }
 
 func cut(r io.Reader) (chunks [][]byte, size int64, sum []byte, err error) {
