@@ -40,6 +40,10 @@ it stops the services.`,
 			if err != nil {
 				return err
 			}
+			if r.dryRun() {
+				r.say("would run the services and jobs of %s in %s", l.Instance, l.Prefix)
+				return nil
+			}
 			if err := svc.RunAgent(ctx, o); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ type leaf struct {
 	Args     cobra.PositionalArgs
 	Exits    []uerr.Kind // besides 0, 1, 64 and 65
 	NoJSON   string      // why there is no JSON form; empty: there is one
-	Looks    bool        // it only looks, so root may run it in an instance of another account
+	NoFiles  bool        // it leaves no file in the instance, so root may run it in one of another account
 	Flags    func(f *pflag.FlagSet)
 	Enums    map[string][]string // the values of flags that have a fixed set
 	Complete cobra.CompletionFunc
@@ -33,7 +33,7 @@ type leaf struct {
 const (
 	annotationExits  = "practicectl/exits"
 	annotationNoJSON = "practicectl/no-json"
-	annotationLooks  = "practicectl/looks"
+	annotationNoFile = "practicectl/no-files"
 )
 
 // leaf makes a cobra command of l.
@@ -63,8 +63,8 @@ func (a *app) leaf(l leaf) *cobra.Command {
 			return r.close(l.Run(ctx, r, args))
 		},
 	}
-	if l.Looks {
-		cmd.Annotations[annotationLooks] = "yes"
+	if l.NoFiles {
+		cmd.Annotations[annotationNoFile] = "yes"
 	}
 	if l.Complete == nil {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions

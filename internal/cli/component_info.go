@@ -34,8 +34,8 @@ func (a *app) componentInfoCmd() *cobra.Command {
 		Long:     "Shows version, size, requirements, services and ports of one installed component, and the versions of it on the disk.",
 		Examples: []string{"practicectl component info server", "practicectl component info clinical --json"},
 		Args:     cobra.ExactArgs(1), Complete: completeComponents,
-		Looks: true,
-		Exits: []uerr.Kind{uerr.NotFound, uerr.Integrity},
+		NoFiles: true,
+		Exits:   []uerr.Kind{uerr.NotFound, uerr.Integrity},
 		Run: func(_ context.Context, r *run, args []string) error {
 			names, err := componentNames(args)
 			if err != nil {

@@ -40,7 +40,7 @@ func (a *app) componentListCmd() *cobra.Command {
 installed, and in which version.`,
 		Examples: []string{"practicectl component list", "practicectl component list --available", "practicectl component list --from /media/usb/repo --json"},
 		Args:     cobra.NoArgs,
-		Looks:    true,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.Integrity, uerr.Unreachable},
 		Flags: func(f *pflag.FlagSet) {
 			f.BoolVar(&available, "available", false, "also ask the release source")

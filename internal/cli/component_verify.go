@@ -19,8 +19,8 @@ func (a *app) componentVerifyCmd() *cobra.Command {
 receipts, and looks whether the services run and the keys are readable by their owner only.`,
 		Examples: []string{"practicectl component verify", "practicectl component verify server --json"},
 		Args:     cobra.ArbitraryArgs, Complete: completeComponents,
-		Looks: true,
-		Exits: []uerr.Kind{uerr.NotFound, uerr.Integrity},
+		NoFiles: true,
+		Exits:   []uerr.Kind{uerr.NotFound, uerr.Integrity},
 		Run: func(ctx context.Context, r *run, args []string) error {
 			names, err := componentNames(args)
 			if err != nil {

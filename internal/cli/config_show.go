@@ -16,7 +16,7 @@ func (a *app) configShowCmd() *cobra.Command {
 		Long:     "Shows every setting of the instance as it is in force. Secrets are not part of the configuration.",
 		Examples: []string{"practicectl config show", "practicectl config show --prefix ~/practice --json"},
 		Args:     cobra.NoArgs,
-		Looks:    true,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound},
 		Run: func(_ context.Context, r *run, _ []string) error {
 			f, err := r.config()

@@ -16,7 +16,7 @@ func (a *app) configValidateCmd() *cobra.Command {
 		Long:     "Checks the configuration file of the instance and names every mistake with its line.",
 		Examples: []string{"practicectl config validate", "practicectl config validate --config ./practice.toml"},
 		Args:     cobra.NoArgs,
-		Looks:    true,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound},
 		Run: func(_ context.Context, r *run, _ []string) error {
 			path, err := r.configPath()

@@ -27,7 +27,7 @@ func (a *app) dbStatusCmd() *cobra.Command {
 database is shown from its control data and is no error.`,
 		Examples: []string{"practicectl db status", "practicectl db status --json"},
 		Args:     cobra.NoArgs,
-		Looks:    true,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable},
 		Run: func(ctx context.Context, r *run, _ []string) error {
 			c, f, err := r.cluster(ctx)

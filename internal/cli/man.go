@@ -22,6 +22,9 @@ func (a *app) manCmd() *cobra.Command {
 		Examples: []string{"practicectl man /usr/local/share/man/man1", "practicectl man ./man --json"},
 		Args:     cobra.ExactArgs(1),
 		Run: func(_ context.Context, r *run, args []string) error {
+			if r.dryRun() {
+				return r.result(map[string]any{"dry_run": true, "dir": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "would write the man pages into %s\n", args[0]) })
+			}
 			pages, err := writeManPages(r.cmd.Root(), args[0])
 			if err != nil {
 				return uerr.New(uerr.Failed, "write the man pages into", args[0], err, "name a folder that this user may write")

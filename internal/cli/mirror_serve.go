@@ -40,6 +40,10 @@ func (a *app) mirrorServeCmd() *cobra.Command {
 				}
 				listen = cfg.Mirror.Listen
 			}
+			if r.dryRun() {
+				r.say("would serve the mirror in %s on %s", where, listen)
+				return nil
+			}
 			return mirror.Serve(ctx, where, mirror.ServeOptions{Listen: listen, SyncEvery: every, Sync: r.syncOptions(), Log: r.log, Now: r.now,
 				Ready: func(url string) { fmt.Fprintln(r.app.Out, url) }})
 		},

@@ -95,7 +95,7 @@ func (r *run) refuseForeignRoot(l paths.Layout) error {
 		return nil
 	}
 	owner := ownerOf(l.Config())
-	if owner == "" || r.cmd.Annotations[annotationLooks] != "" && filepath.Dir(l.Run()) != filepath.Clean(os.TempDir()) {
+	if owner == "" || r.cmd.Annotations[annotationNoFile] != "" && filepath.Dir(l.Run()) != filepath.Clean(os.TempDir()) {
 		return nil
 	}
 	return uerr.New(uerr.Precond, "use the instance "+l.Instance+" in", l.Prefix, errors.New("it belongs to the account "+owner+", and root would leave files there that "+owner+" cannot write"),

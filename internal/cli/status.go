@@ -49,7 +49,7 @@ useful command to type now.
 Exit code 0: all is well, or only a warning. 21: the last backup is too old. 1: something does not run.`,
 		Examples: []string{"practicectl status", "practicectl status --prefix ~/practice --json"},
 		Args:     cobra.NoArgs,
-		Looks:    true,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Overdue},
 		Run: func(ctx context.Context, r *run, _ []string) error {
 			s, err := r.status(ctx)

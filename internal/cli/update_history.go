@@ -20,7 +20,7 @@ func (a *app) updateHistoryCmd() *cobra.Command {
 file behind it carries the hash of the line before; a changed or missing line is an integrity error, exit code 13.`,
 		Examples: []string{"practicectl update history", "practicectl update history --json"},
 		Args:     cobra.NoArgs,
-		Looks:    true,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Integrity, uerr.Precond},
 		Run: func(_ context.Context, r *run, _ []string) error {
 			u, err := r.newUpdater(readyWithin)

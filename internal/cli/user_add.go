@@ -46,8 +46,9 @@ Later accounts are added by an administrator who signs in: --as LOGIN.`,
 			`practicectl user add --first --login anna --name "Dr. Anna Berg"`,
 			"practicectl user add --login ute --name \"Ute Lang\" --role secretariat --as anna --password-file pw.txt",
 		},
-		Args:  cobra.NoArgs,
-		Exits: []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Precond, uerr.Unreachable, uerr.NeedConfirm},
+		Args:    cobra.NoArgs,
+		NoFiles: true,
+		Exits:   []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Precond, uerr.Unreachable, uerr.NeedConfirm},
 		Flags: func(f *pflag.FlagSet) {
 			f.BoolVar(&o.first, "first", false, "make the practice's first administrator, over the local socket")
 			f.StringVar(&o.account.Login, "login", "", "what the person types to sign in (required)")
@@ -62,6 +63,14 @@ Later accounts are added by an administrator who signs in: --as LOGIN.`,
 		Run: func(ctx context.Context, r *run, _ []string) error {
 			if o.account.Login == "" || o.account.Name == "" {
 				return usageError(r.cmd, errors.New("--login and --name are needed"))
+			}
+			if !o.first && o.account.Role == "" {
+				o.account.Role = "member"
+			}
+			if r.dryRun() {
+				return r.result(map[string]any{"dry_run": true, "account": o.account, "first": o.first}, func(w io.Writer) {
+					fmt.Fprintf(w, "would add %s (%s)\n", o.account.Login, o.account.Name)
+				})
 			}
 			added, err := r.addUser(ctx, o)
 			if err != nil {
@@ -85,9 +94,6 @@ func showAdded(w io.Writer, u userAdded) {
 func (r *run) addUser(ctx context.Context, o userAdd) (userAdded, error) {
 	if o.first {
 		return r.addFirst(ctx, o)
-	}
-	if o.account.Role == "" {
-		o.account.Role = "member"
 	}
 	c, err := r.signIn(ctx, o.as, o.passwordFile)
 	if err != nil {

@@ -28,6 +28,7 @@ func (a *app) userListCmd() *cobra.Command {
 		Long:     `Lists the accounts of the practice with their roles and when they were last used.`,
 		Examples: []string{"practicectl user list --as anna", "practicectl user list --as anna --password-file - --json"},
 		Args:     cobra.NoArgs,
+		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Precond, uerr.Unreachable, uerr.NeedConfirm},
 		Flags: func(f *pflag.FlagSet) {
 			f.StringVar(&as, "as", "", "login to ask as (required)")
