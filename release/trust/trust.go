@@ -24,9 +24,6 @@ import (
 //go:embed root.json
 var embeddedRoot []byte
 
-// EmbeddedRoot returns the root metadata that this program was built with.
-func EmbeddedRoot() []byte { return append([]byte(nil), embeddedRoot...) }
-
 // How long signed metadata is still used after it expired.
 const (
 	Online = "online" // not at all
