@@ -110,6 +110,22 @@ func resume(k Keys, ownerFile string) (Material, error) {
 	return Material{Owner: owner, Signing: k.Signing, Index: *k.Index, Pin: *k.Pin}, nil
 }
 
+// OwnerOf reads the owner key that [Setup] wrote and returns its public half, which a restore on a new machine compares with
+// the repository's: recipients are no secret, so anybody could fill a store with a database of their own for them. Error
+// kinds: Precond, Auth.
+func OwnerOf(ownerFile string) (repo.PublicKey, error) {
+	const op, hint = "read the owner key", "give the file that practicectl backup init wrote to --owner-key-out"
+	data, err := os.ReadFile(ownerFile)
+	if err != nil {
+		return nil, uerr.New(uerr.Precond, op, ownerFile, err, hint)
+	}
+	key, err := repo.ParseSigningKey(data)
+	if err != nil {
+		return nil, uerr.New(uerr.Auth, op, ownerFile, err, hint)
+	}
+	return repo.PublicOf(key), nil
+}
+
 // LoadKeys reads the keys of a host from its credential folder. Error kinds: NotFound (no repository was made), Integrity.
 func LoadKeys(credentials string) (Keys, error) {
 	const op = "read the backup keys in"

@@ -23,6 +23,7 @@ type Keys struct {
 	Index      *IndexKey
 	Pin        *Pin
 	Identities []age.Identity
+	Owner      PublicKey // who must own the repository, where there is no pin; nil: whoever does
 }
 
 // Repo is an open repository.
@@ -53,6 +54,9 @@ func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 	}
 	if p := k.Pin; p != nil && (p.Repository != r.Root.ID || !p.Owner.Equal(r.Root.Owner)) {
 		return nil, Tampered(op, st, RootKey, errors.New("it is not the repository that this host was set up for"))
+	}
+	if len(k.Owner) > 0 && !k.Owner.Equal(r.Root.Owner) {
+		return nil, Tampered(op, st, RootKey, errors.New("it is another owner's: somebody put it in the place of yours"))
 	}
 	if err := r.readSettings(ctx, op); err != nil {
 		return nil, err

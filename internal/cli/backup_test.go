@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,7 +121,9 @@ func (u unprivileged) restoreFromBareStore(media, store string) {
 	from = append(from, "--identity", filepath.Join(media, "b.key"))
 	bare.want(10, "there is no repository", "restore", "run", "latest", "--identity", filepath.Join(media, "b.key"), "--store", media, "--target", target)
 	bare.want(15, "", "restore", "run", "latest", "--identity", filepath.Join(media, "b.key"), "--store", store+"x", "--target", target)
-	bare.want(0, "packs", "restore", "plan", "latest", "--store", store, "--identity", filepath.Join(media, "b.key"))
+	bare.want(0, "packs", "restore", "plan", "latest", "--store", store, "--identity", filepath.Join(media, "b.key"), "--owner-key", filepath.Join(media, "owner.pem"))
+	bare.want(13, "another owner", append([]string{"restore", "run", "latest", "--owner-key", u.anotherOwner(media)}, from...)...)
+	bare.want(12, "--owner-key-out", append([]string{"restore", "run", "latest", "--owner-key", stranger}, from...)...)
 	bare.want(0, "free", append([]string{"restore", "plan", "latest"}, from...)...)
 	var rep backup.RestoreReport
 	bare.decode(&rep, append([]string{"restore", "run", "latest", "--prove", "always"}, from...)...)
@@ -131,4 +137,23 @@ func (u unprivileged) restoreFromBareStore(media, store string) {
 	if _, err := os.Stat(filepath.Join(target, "pg", "PG_VERSION")); err != nil {
 		u.t.Error(err)
 	}
+}
+
+// anotherOwner writes the owner key of somebody else.
+func (u unprivileged) anotherOwner(media string) string {
+	t := u.t
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(media, "another-owner.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

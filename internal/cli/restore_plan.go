@@ -19,12 +19,13 @@ import (
 type restoreOptions struct {
 	storeFlags
 	identityFlags
-	target string
+	target, ownerKey string
 }
 
 func (o *restoreOptions) bind(f *pflag.FlagSet) {
 	o.storeFlags.bind(f)
 	o.identityFlags.bind(f, "to restore with (required)")
+	f.StringVar(&o.ownerKey, "owner-key", "", "owner key that backup init wrote: refuse a repository of anybody else")
 	f.StringVar(&o.target, "target", "", "new or empty folder for the restored copy")
 }
 
@@ -65,7 +66,7 @@ func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string
 			return nil, err
 		}
 	}
-	repository, err := r.openForReading(ctx, o.storeFlags, o.identityFlags)
+	repository, err := r.openOf(ctx, o.storeFlags, o.identityFlags, o.ownerKey)
 	if err != nil {
 		return nil, err
 	}

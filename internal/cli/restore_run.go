@@ -24,7 +24,8 @@ then holds pg (the database's data folder), files (configuration and extra paths
 Every page is compared with the snapshot's signature. When a PostgreSQL of the right version is found, the copy is also
 started once, recovers to the end of the backup, and has its indexes checked, before it is put in place.
 
-It works on a bare machine: name the store with --store.`,
+It works on a bare machine: name the store with --store, and whose repository it must be with --owner-key, because anybody
+who can write to the store could have put another one there that your identity opens.`,
 		Examples: []string{
 			"practicectl restore run latest --identity /media/usb/owner.key --target /srv/restored",
 			"practicectl restore run latest --identity owner.key --target ./copy --store s3://clinic/main --endpoint https://s3.example.org --credentials-file s3.toml",

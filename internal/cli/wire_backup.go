@@ -157,6 +157,11 @@ func (i identityFlags) load(r *run) ([]age.Identity, error) {
 
 // openForReading opens a repository with the identities, if any, and with this host's pin when it is the configured one.
 func (r *run) openForReading(ctx context.Context, s storeFlags, i identityFlags) (*backup.Repo, error) {
+	return r.openOf(ctx, s, i, "")
+}
+
+// openOf is openForReading of a repository that belongs to the key in ownerFile; "": to anybody.
+func (r *run) openOf(ctx context.Context, s storeFlags, i identityFlags, ownerFile string) (*backup.Repo, error) {
 	b, err := s.section(r)
 	if err != nil {
 		return nil, err
@@ -170,6 +175,11 @@ func (r *run) openForReading(ctx context.Context, s storeFlags, i identityFlags)
 		return nil, err
 	}
 	k := backup.Keys{Identities: ids}
+	if ownerFile != "" {
+		if k.Owner, err = backup.OwnerOf(ownerFile); err != nil {
+			return nil, err
+		}
+	}
 	if s.store == "" {
 		own, err := r.hostKeys()
 		if err != nil {

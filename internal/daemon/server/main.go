@@ -80,6 +80,10 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if o.layout, err = paths.New(*prefix, *instance); err != nil {
 		return uerr.New(uerr.Usage, "", "", err, "practice-server help")
 	}
+	// Whoever owns this folder could pose as the database.
+	if err := o.layout.ClaimRun(); err != nil {
+		return uerr.New(uerr.Precond, "use the folder of locks and sockets:", "", err, "")
+	}
 	return command(ctx, o)
 }
 

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -301,6 +302,22 @@ func TestReadyzTellsThatTheDatabaseIsAway(t *testing.T) {
 	}
 	if err := c.client(t).SignIn(t.Context(), "anna", secret.New("x")); uerr.KindOf(err) != uerr.Auth {
 		t.Errorf("signing in after the database came back: %v", err)
+	}
+}
+
+func TestAFolderOfSocketsThatAnybodyMayWriteIsRefused(t *testing.T) {
+	prefix := filepath.Join(t.TempDir(), strings.Repeat("p", 90)) // too long for sockets: they lie in the temporary folder
+	l, err := paths.New(prefix, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(l.Run(), 0o777), os.Chmod(l.Run(), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(l.Run()) })
+	var out, errs syncBuffer
+	if code := Main(t.Context(), []string{"schema", "--prefix", prefix}, &out, &errs); code != 14 || !strings.Contains(errs.String(), "belongs to somebody else") {
+		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }
 
