@@ -38,7 +38,15 @@ Secrets are never read from the environment.
   PRACTICE_CONFIG     configuration file (--config)
   PRACTICE_OUTPUT     text, json or jsonl (--output)
   NO_COLOR            no colour when not empty
-  CLICOLOR_FORCE      colour even where there is no terminal`)
+  CLICOLOR_FORCE      colour even where there is no terminal; FORCE_COLOR does the same
+  TERM                "dumb": no colour and no progress bar
+  HTTPS_PROXY         proxy on the way to releases and mirrors; also HTTP_PROXY and NO_PROXY
+
+Of the demo only:
+
+  PRACTICE_PG_BIN     folder of PostgreSQL's programs (--pg-bin)
+  PRACTICE_PG_DIST    npm tarball of PostgreSQL (--pg-dist)
+  PRACTICE_TOOLS      folder of tools that are fetched or built once`)
 }
 
 func (a *app) cronTopic() *cobra.Command {
