@@ -58,7 +58,8 @@ func (r *run) agentOptions(l paths.Layout) (svc.AgentOptions, error) {
 		return svc.AgentOptions{}, uerr.New(uerr.Precond, "read", nodeid.Path(l), err, "remove the file, then: practicectl install")
 	}
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "SystemRoot", "TEMP", "TMP"} {
+	for _, name := range []string{"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "SystemRoot", "TEMP", "TMP",
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
 		if v := r.app.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

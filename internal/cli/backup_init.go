@@ -103,7 +103,7 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 	if err := keepCredentials(&section, l); err != nil {
 		return err
 	}
-	st, err := openStore(section, true)
+	st, err := r.openStore(section, true)
 	if err != nil {
 		return err
 	}

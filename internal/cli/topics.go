@@ -40,7 +40,7 @@ Secrets are never read from the environment.
   NO_COLOR            no colour when not empty
   CLICOLOR_FORCE      colour even where there is no terminal; FORCE_COLOR does the same
   TERM                "dumb": no colour and no progress bar
-  HTTPS_PROXY         proxy on the way to releases and mirrors; also HTTP_PROXY and NO_PROXY
+  HTTPS_PROXY         proxy on the way to releases, mirrors and stores; also HTTP_PROXY and NO_PROXY
 
 Of the demo only:
 

@@ -63,8 +63,8 @@ func (s storeFlags) section(r *run) (config.Backup, error) {
 }
 
 // openStore opens the store of a [backup] section. create makes a folder that is missing.
-func openStore(b config.Backup, create bool) (objstore.Store, error) {
-	st, err := openPlainStore(b, create)
+func (r *run) openStore(b config.Backup, create bool) (objstore.Store, error) {
+	st, err := r.openPlainStore(b, create)
 	if err != nil || b.Limit == "" {
 		return st, err
 	}
@@ -75,7 +75,7 @@ func openStore(b config.Backup, create bool) (objstore.Store, error) {
 	return objstore.Limit(st, rate), nil
 }
 
-func openPlainStore(b config.Backup, create bool) (objstore.Store, error) {
+func (r *run) openPlainStore(b config.Backup, create bool) (objstore.Store, error) {
 	where, ok := strings.CutPrefix(b.Store, "s3://")
 	if !ok {
 		if create {
@@ -88,7 +88,8 @@ func openPlainStore(b config.Backup, create bool) (objstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s3.Open(s3.Options{Endpoint: b.Endpoint, Region: b.Region, Bucket: bucket, Prefix: strings.Trim(prefix, "/"), AccessKey: access, SecretKey: key})
+	return s3.Open(s3.Options{Endpoint: b.Endpoint, Region: b.Region, Bucket: bucket, Prefix: strings.Trim(prefix, "/"), AccessKey: access, SecretKey: key,
+		Proxy: proxyFrom(r.app.Getenv)})
 }
 
 // readCredentials reads a store's credentials file.
@@ -170,7 +171,7 @@ func (r *run) openOf(ctx context.Context, s storeFlags, i identityFlags, ownerFi
 	if err != nil {
 		return nil, err
 	}
-	st, err := openStore(b, false)
+	st, err := r.openStore(b, false)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +214,7 @@ func (r *run) openForWriting(ctx context.Context) (*backup.Repo, *config.File, e
 	if err != nil {
 		return nil, c, err
 	}
-	st, err := openStore(b, false)
+	st, err := r.openStore(b, false)
 	if err != nil {
 		return nil, c, err
 	}
