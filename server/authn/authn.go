@@ -27,9 +27,10 @@ type Options struct {
 
 // Service signs people in and out.
 type Service struct {
-	st   *store.Store
-	hash *hasher
-	now  func() time.Time
+	st    *store.Store
+	hash  *hasher
+	turns *turns
+	now   func() time.Time
 }
 
 // New returns the service over a store.
@@ -40,7 +41,7 @@ func New(st *store.Store, o Options) *Service {
 	if o.Parallel <= 0 {
 		o.Parallel = 4
 	}
-	return &Service{st: st, hash: newHasher(o.Parallel), now: o.Now}
+	return &Service{st: st, hash: newHasher(o.Parallel), turns: newTurns(o.Parallel / 2), now: o.Now}
 }
 
 // Where is where a request comes from; it goes into the log and into the person's list of sign-ins.
@@ -61,6 +62,11 @@ func (s *Service) SignIn(ctx context.Context, login string, password secret.Text
 	if len(password.Reveal()) > MaxPassword {
 		password = secret.New("") // still hashed, so that it takes as long
 	}
+	done, err := s.turns.take(ctx, w.IP)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	defer done()
 	prefix, err := s.challenge(ctx, w, login)
 	if err != nil {
 		return secret.Text{}, err
@@ -189,6 +195,14 @@ func (s *Service) Activate(ctx context.Context, login, code string, password sec
 	if err := CheckPassword(password.Reveal(), login, ""); err != nil {
 		return err
 	}
+	done, err := s.turns.take(ctx, w.IP)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, err := s.challenge(ctx, w, login); err != nil { // whoever must wait is not hashed for
+		return err
+	}
 	phc, err := s.hash.fresh(ctx, password.Reveal())
 	if err != nil {
 		return err
@@ -201,6 +215,11 @@ func (s *Service) ChangePassword(ctx context.Context, who *authz.Caller, old, ne
 	if err := CheckPassword(new.Reveal(), who.Account.Login, who.Account.Name); err != nil {
 		return err
 	}
+	done, err := s.turns.take(ctx, who.IP)
+	if err != nil {
+		return err
+	}
+	defer done()
 	prefix, err := s.challenge(ctx, Where{IP: who.IP, Device: who.Device, Request: who.Request}, who.Account.Login)
 	if err != nil {
 		return err

@@ -254,6 +254,21 @@ func TestChangingThePasswordEndsOtherSessions(t *testing.T) {
 	}
 }
 
+func TestACrowdOfGuessesIsNotHashedAtOnce(t *testing.T) {
+	p := servertest.Start(t, testenv.PGMajors[0])
+	p.Exec(t, `INSERT INTO sec.login_attempt (login, ip, outcome) SELECT 'n' || n, '10.6.6.9', 'refused' FROM generate_series(1, 199) n`)
+	var wg sync.WaitGroup
+	for n := range 12 {
+		wg.Go(func() {
+			_, _ = p.Authn.SignIn(t.Context(), fmt.Sprintf("m%d", n), secret.New("falsch"), here("10.6.6.9"))
+		})
+	}
+	wg.Wait()
+	if n := p.Count(t, `SELECT count(*) FROM sec.login_attempt WHERE login LIKE 'm%'`); n < 1 || n > 3 {
+		t.Errorf("%d passwords were hashed although one was left to this address", n)
+	}
+}
+
 func TestGuessingTheOldPasswordIsSlow(t *testing.T) {
 	p := servertest.Start(t, testenv.PGMajors[0])
 	anna := admin(t, p)
