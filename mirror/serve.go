@@ -138,8 +138,11 @@ type handler struct {
 	root  *os.Root // nothing outside of it can be opened, whatever the name or a link says
 	meter *meter
 	now   func() time.Time
-	mu    sync.RWMutex
-	small map[string]smallFile
+	// A client that takes an answer more slowly is left: it would hold the file and the connection for ever.
+	grace   time.Duration
+	slowest int64 // bytes a second
+	mu      sync.RWMutex
+	small   map[string]smallFile
 }
 
 // smallFile is a metadata file in memory.
@@ -151,7 +154,7 @@ type smallFile struct {
 
 func newHandler(repo string, m *meter, now func() time.Time) (*handler, error) {
 	root, err := os.OpenRoot(repo)
-	return &handler{root: root, meter: m, now: now, small: map[string]smallFile{}}, err
+	return &handler{root: root, meter: m, now: now, grace: time.Minute, slowest: 4 << 10, small: map[string]smallFile{}}, err
 }
 
 var metadataName = regexp.MustCompile(`^metadata/(timestamp|[0-9]{1,9}\.[a-z]{1,20})\.json$`)
@@ -159,7 +162,14 @@ var metadataName = regexp.MustCompile(`^metadata/(timestamp|[0-9]{1,9}\.[a-z]{1,
 // maxSmall bounds the metadata that is held in memory: the largest that a client accepts.
 const maxSmall = 5_000_000
 
+// within gives an answer of n bytes its time.
+func (h *handler) within(w http.ResponseWriter, n int64) {
+	limit := h.grace + time.Duration(n/h.slowest)*time.Second
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit)) // without one the answer is the same
+}
+
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.within(w, maxSmall)
 	h.meter.last.Store(h.now().Unix())
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.meter.refused.Add(1)
@@ -245,6 +255,7 @@ func (h *handler) target(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	h.meter.targets.Add(1)
+	h.within(w, st.Size())
 	sum, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ".")
 	head := w.Header()
 	head.Set("ETag", `"`+sum+`"`)

@@ -3,7 +3,9 @@ package mirror
 import (
 	"bytes"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,3 +173,36 @@ type discard struct{ h http.Header }
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
+
+func TestAClientThatTakesNothingIsLeft(t *testing.T) {
+	s := newSite(t, "")
+	s.sync(t)
+	files, err := filepath.Glob(filepath.Join(s.dir, "repo", "targets", "stable", "server", "1.0.0", "any", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	const size = 256 << 20 // more than the system buffers
+	if err := os.Truncate(files[0], size); err != nil {
+		t.Fatal(err)
+	}
+	h, err := newHandler(filepath.Join(s.dir, "repo"), &meter{}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.root.Close()
+	h.grace, h.slowest = 200*time.Millisecond, 1<<40
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /targets/stable/server/1.0.0/any/"+filepath.Base(files[0])+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	if n, _ := io.Copy(io.Discard, conn); n >= size { // how the connection ends differs from system to system
+		t.Errorf("%d bytes were kept for it", n)
+	}
+}
