@@ -30,6 +30,7 @@ type Streams struct {
 type app struct {
 	Streams
 	global globalFlags
+	wrong  error // help was asked for a command that does not exist
 }
 
 // Main runs the command line args (without the program's name) and returns the exit code.
@@ -41,6 +42,9 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.wrong
+	}
 	if err == nil {
 		return 0
 	}

@@ -153,6 +153,8 @@ func TestWrongCommandsAreRefusedWithASuggestion(t *testing.T) {
 	}{
 		{[]string{"verson"}, "did you mean version"},
 		{[]string{"config", "shwo"}, "did you mean show"},
+		{[]string{"bakup", "run", "-h"}, "did you mean backup"},
+		{[]string{"config", "shwo", "--help"}, "did you mean show"},
 		{[]string{"upgrade"}, "practicectl update apply"},
 		{[]string{"config"}, "show, validate"},
 		{[]string{"version", "--output", "xml"}, "none of text, json, jsonl"},

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,10 +45,28 @@ func (a *app) rootCmd() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError(c, suggestFlag(c, err)) })
 	root.SetHelpTemplate(helpTemplate)
+	root.SetHelpFunc(a.help(root.HelpFunc()))
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(a.commands()...)
 	root.AddCommand(a.exitCodesTopic(), a.environmentTopic(), a.cronTopic())
 	return root
+}
+
+// help shows the page of a command, or notes that "practicectl bakup run -h" asks for one that does not exist.
+func (a *app) help(show func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(c *cobra.Command, args []string) {
+		if words := c.Flags().Args(); c.HasSubCommands() && len(words) > 0 {
+			a.wrong = usageError(c, unknownCommand(c, words[0]))
+			return
+		}
+		var page bytes.Buffer
+		out := c.OutOrStdout()
+		c.SetOut(&page)
+		show(c, args)
+		c.SetOut(out)
+		const noise = "[=true|false]" // of every flag that takes no value
+		_, _ = io.WriteString(out, strings.ReplaceAll(page.String(), noise, strings.Repeat(" ", len(noise))))
+	}
 }
 
 // helpTemplate puts the examples first.
