@@ -59,7 +59,7 @@ func file(path string, d fs.DirEntry) (intake.File, bool, error) {
 	if err != nil {
 		return intake.File{}, false, err
 	}
-	f := intake.File{Local: path, MayVanish: true, Entry: repo.Entry{
+	f := intake.File{Local: path, MayVanish: true, Cut: true, Entry: repo.Entry{
 		Path: name(path), Kind: repo.File, Mode: uint32(info.Mode().Perm()), Size: info.Size(), MTime: info.ModTime().Unix(),
 	}}
 	switch {

@@ -22,6 +22,7 @@ type File struct {
 	Local     string                                    // where it is read
 	Content   func(ctx context.Context) ([]byte, error) // instead of Local, for a file that needs care
 	MayVanish bool                                      // gone when it is opened: then it is not saved
+	Cut       bool                                      // cut where the content says so; else every MiB
 	Blocks    *Blocks                                   // how the pages are proved; nil: they are not
 }
 

@@ -166,26 +166,28 @@ func (r *reader) whole(ctx context.Context, f *File) (*Saved, error) {
 		defer file.Close()
 		src = file
 	}
+	next, err := r.chunks(f, src)
+	if err != nil {
+		return nil, err
+	}
 	var ids []byte
 	s.Entry.Size = 0
 	for {
-		n, err := io.ReadFull(src, r.buf)
-		if n > 0 {
-			id, place, err := r.lane.Chunk(r.buf[:n])
-			if err != nil {
-				return nil, err
-			}
-			ids = append(ids, id[:]...)
-			s.chunks = append(s.chunks, place)
-			s.Entry.Size += int64(n)
-			r.task.Add(int64(n))
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		data, err := next()
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
+		id, place, err := r.lane.Chunk(data)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id[:]...)
+		s.chunks = append(s.chunks, place)
+		s.Entry.Size += int64(len(data))
+		r.task.Add(int64(len(data)))
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -193,4 +195,19 @@ func (r *reader) whole(ctx context.Context, f *File) (*Saved, error) {
 	digest := r.lane.Hasher().Digest(ids)
 	s.Entry.Digest = &digest
 	return s, nil
+}
+
+// chunks returns what cuts a file: each call gives the next chunk, then io.EOF.
+func (r *reader) chunks(f *File, src io.Reader) (func() ([]byte, error), error) {
+	if f.Cut {
+		cutter := r.lane.Cutter()
+		return cutter.Next, cutter.Open(src)
+	}
+	return func() ([]byte, error) {
+		n, err := io.ReadFull(src, r.buf)
+		if n > 0 && (err == nil || err == io.ErrUnexpectedEOF) {
+			return r.buf[:n], nil
+		}
+		return nil, err
+	}, nil
 }

@@ -20,6 +20,7 @@ type Lane struct {
 	kinds  [2]gather // by repo.FrameKind
 	packed []byte
 	check  []byte
+	cut    *repo.Cutter // made when the first file is cut
 }
 
 // gather is a frame being filled.
@@ -45,6 +46,14 @@ func (w *Writer) Lane(class Class) (*Lane, error) {
 
 // Hasher is the lane's own hasher.
 func (l *Lane) Hasher() *repo.Hasher { return l.hash }
+
+// Cutter cuts the files of the lane.
+func (l *Lane) Cutter() *repo.Cutter {
+	if l.cut == nil {
+		l.cut = l.w.o.Key.Cutter()
+	}
+	return l.cut
+}
 
 // FindPage tells the id of a page and where it lies, if it is stored already.
 func (l *Lane) FindPage(page []byte) (repo.ID, Place, bool) {

@@ -26,6 +26,7 @@ var homes = map[string][]string{
 	"github.com/pelletier/go-toml/v2":                   {"internal/config", "internal/daemon", "relay", "client", "internal/modpack", "internal/cli"},
 	"github.com/gofrs/flock":                            {"internal/lockfile", "internal/objstore/dir"},
 	"modernc.org/sqlite":                                {"relay", "client"},
+	"github.com/PlakarKorp/go-cdc-chunkers":             {"backup"},
 	"github.com/zeebo/blake3":                           {"backup"},
 	"github.com/chromedp/chromedp":                      {"internal/testenv"},
 	"github.com/chromedp/cdproto":                       {"internal/testenv"},
