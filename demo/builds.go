@@ -85,20 +85,8 @@ func (w workshop) build(ctx context.Context, e edition) (string, error) {
 	if err := os.MkdirAll(raw, 0o755); err != nil {
 		return "", err
 	}
-	overlay, err := w.overlay(e)
-	if err != nil {
-		return "", uerr.New(uerr.Failed, "prepare the build of", e.version, err, "")
-	}
-	args := []string{"build", "-overlay", overlay, "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid= -X practicectl/internal/buildinfo.version=" + e.version, "-o", raw + string(filepath.Separator)}
-	for _, p := range programs {
-		args = append(args, "./cmd/"+p)
-	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = w.source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return "", uerr.New(uerr.Failed, "build", e.version, fmt.Errorf("%w\n%s", err, said), "")
+	if err := w.compile(ctx, e, raw, programs...); err != nil {
+		return "", err
 	}
 	for _, p := range programs { // each becomes a component: <component>/bin/<program>
 		dir := filepath.Join(out, strings.TrimPrefix(p, "practice-"), "bin")
@@ -110,6 +98,26 @@ func (w workshop) build(ctx context.Context, e edition) (string, error) {
 		}
 	}
 	return out, os.Remove(raw)
+}
+
+// compile makes some programs of e in the folder out. The same source gives the same bytes, wherever it lies.
+func (w workshop) compile(ctx context.Context, e edition, out string, programs ...string) error {
+	overlay, err := w.overlay(e)
+	if err != nil {
+		return uerr.New(uerr.Failed, "prepare the build of", e.version, err, "")
+	}
+	args := []string{"build", "-overlay", overlay, "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -buildid= -X practicectl/internal/buildinfo.version=" + e.version, "-o", out + string(filepath.Separator)}
+	for _, p := range programs {
+		args = append(args, "./cmd/"+p)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = w.source
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return uerr.New(uerr.Failed, "build", e.version, fmt.Errorf("%w\n%s", err, said), "")
+	}
+	return nil
 }
 
 // overlay writes the JSON file for `go build -overlay`.

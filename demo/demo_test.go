@@ -5,10 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"practicectl/internal/uerr"
+	"practicectl/release"
+	"practicectl/release/archive"
 )
 
 // shop is a workshop over the product's own source.
@@ -51,6 +54,61 @@ func TestTheBrokenEditionCompilesAndDiffersInItsChecksOnly(t *testing.T) {
 	}
 	if text, err = os.ReadFile(healthy); err != nil || bytes.Contains(text, []byte("checks.go")) {
 		t.Errorf("the first edition is touched: %v\n%s", err, text)
+	}
+}
+
+// TestTheSameSourceGivesTheSameBytes builds a program from two copies of the source in different folders and packs both.
+func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
+	var archives [2][]byte
+	for i := range archives {
+		w := shop(t)
+		source := filepath.Join(t.TempDir(), strings.Repeat("deeper/", i), "source")
+		copySource(t, w.source, source)
+		w.source = source
+		out := filepath.Join(t.TempDir(), "bin")
+		if err := os.MkdirAll(out, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.compile(t.Context(), editions[0], out, "practice-relay"); err != nil {
+			t.Fatal(err)
+		}
+		var packed bytes.Buffer
+		m := archive.Manifest{Name: release.Relay, Version: editions[0].version, OS: runtime.GOOS, Arch: runtime.GOARCH}
+		if _, err := archive.Pack(t.Context(), &packed, m, os.DirFS(filepath.Dir(out)), archive.Fast); err != nil {
+			t.Fatal(err)
+		}
+		archives[i] = packed.Bytes()
+	}
+	if !bytes.Equal(archives[0], archives[1]) || len(archives[0]) < 1<<20 {
+		t.Errorf("two builds of the same source differ (%d and %d bytes)", len(archives[0]), len(archives[1]))
+	}
+}
+
+// copySource copies what the compiler reads.
+func copySource(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); rel != "." && (strings.HasPrefix(name, ".") || name == "bin" || name == "dist" || name == "testdata") {
+				return filepath.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), data, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -293,7 +293,8 @@ func (s *story) secondBackup(ctx context.Context) (string, error) {
 // restoreAndCompare restores with an offline identity beside the running practice and compares every row.
 func (s *story) restoreAndCompare(ctx context.Context) (string, error) {
 	target := filepath.Join(s.clinic.dir, "restored")
-	args := append([]string{"restore", "run", "latest", "--identity", filepath.Join(s.clinic.dir, "offline", "owner.key"), "--target", target}, s.storeFlags...)
+	args := append([]string{"restore", "run", "latest", "--identity", filepath.Join(s.clinic.dir, "offline", "owner.key"),
+		"--owner-key", filepath.Join(s.clinic.dir, "offline", "owner-signing.pem"), "--target", target}, s.storeFlags...)
 	if err := s.clinic.run(ctx, nil, args...); err != nil {
 		return "", err
 	}

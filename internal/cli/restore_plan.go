@@ -70,6 +70,9 @@ func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string
 	if err != nil {
 		return nil, err
 	}
+	if repository.Keys.Pin == nil && o.ownerKey == "" {
+		r.progress.Warn("nothing proves whose repository %s is, and anybody can encrypt to public keys: give --owner-key FILE", repository.Store)
+	}
 	return backup.PlanRestore(ctx, repository, backup.Target{Snapshot: snapshot, Dir: target})
 }
 
