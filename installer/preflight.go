@@ -54,7 +54,7 @@ func RefuseRoot(euid int, hint string) error {
 	if euid != 0 {
 		return nil
 	}
-	return uerr.New(uerr.Precond, "install", "", errors.New("PostgreSQL and the services must not run as root"), hint)
+	return uerr.New(uerr.Precond, "", "", errors.New("refused for root: PostgreSQL and the services must not run as root"), hint)
 }
 
 // CheckPrefix makes the prefix, or says which one would work. Error kind: Precond.

@@ -43,7 +43,7 @@ func (a *app) leaf(l leaf) *cobra.Command {
 		Short:             l.Short,
 		Long:              strings.TrimSpace(l.Long),
 		Example:           "  " + strings.Join(l.Examples, "\n  "),
-		Args:              func(c *cobra.Command, args []string) error { return wrapUsage(c, l.Args(c, args)) },
+		Args:              func(c *cobra.Command, args []string) error { return wrapUsage(c, argsError(c, l.Args(c, args))) },
 		ValidArgsFunction: l.Complete,
 		Annotations:       map[string]string{annotationExits: exitList(l.Exits), annotationNoJSON: l.NoJSON},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -115,6 +115,14 @@ func names(c *cobra.Command) []string {
 		}
 	}
 	return out
+}
+
+// argsError shows the form of the command line where cobra only counts.
+func argsError(c *cobra.Command, err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "accepts ") && !strings.HasPrefix(err.Error(), "requires ") {
+		return err
+	}
+	return errors.New("wrong number of arguments; the form is: " + c.UseLine())
 }
 
 func wrapUsage(c *cobra.Command, err error) error {

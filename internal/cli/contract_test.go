@@ -156,6 +156,8 @@ func TestWrongCommandsAreRefusedWithASuggestion(t *testing.T) {
 		{[]string{"bakup", "run", "-h"}, "did you mean backup"},
 		{[]string{"config", "shwo", "--help"}, "did you mean show"},
 		{[]string{"upgrade"}, "practicectl update apply"},
+		{[]string{"help", "nonsense"}, `unknown command "nonsense"`},
+		{[]string{"restore", "run"}, "practicectl restore run SNAPSHOT"},
 		{[]string{"config"}, "show, validate"},
 		{[]string{"version", "--output", "xml"}, "none of text, json, jsonl"},
 	} {

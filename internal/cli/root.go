@@ -47,6 +47,7 @@ func (a *app) rootCmd() *cobra.Command {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetHelpFunc(a.help(root.HelpFunc()))
 	root.SuggestionsMinimumDistance = 2
+	root.SetHelpCommand(helpCmd())
 	root.AddCommand(a.commands()...)
 	root.AddCommand(a.exitCodesTopic(), a.environmentTopic(), a.cronTopic())
 	return root
@@ -102,4 +103,19 @@ func suggestFlag(c *cobra.Command, err error) error {
 		return errors.New(err.Error() + ", did you mean --" + near + "?")
 	}
 	return err
+}
+
+// helpCmd is cobra's own, but a topic that does not exist is an error.
+func helpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND|TOPIC]", Short: "Show the help of a command or a topic",
+		RunE: func(c *cobra.Command, args []string) error {
+			found, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError(c.Root(), unknownCommand(c.Root(), strings.Join(args, " ")))
+			}
+			return found.Help()
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
 }
