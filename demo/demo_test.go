@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"practicectl/internal/lockfile"
 	"practicectl/internal/uerr"
 	"practicectl/release"
 	"practicectl/release/archive"
@@ -151,6 +152,16 @@ func TestFoldersThatAreNotADemosAreLeftAlone(t *testing.T) {
 	if err := claim(demo); uerr.KindOf(err) != uerr.Precond || !strings.Contains(uerr.HintOf(err), "demo down") {
 		t.Errorf("claim twice: %v, hint %q", err, uerr.HintOf(err))
 	}
+	_, up, err := lockfile.Acquire(t.Context(), lockPath(demo), "demo up", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Down(t.Context(), demo); uerr.KindOf(err) != uerr.Locked {
+		t.Errorf("down while the demo is being told: %v", err)
+	}
+	if err := up.Release(); err != nil {
+		t.Fatal(err)
+	}
 	if err := Down(t.Context(), demo); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +176,8 @@ func TestADemoStopsOnlyItsOwnProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
-	own := exec.Command("sh", "-c", "sleep 60 # "+mine)
+	own := exec.Command("sleep", "60")
+	own.Env = append(os.Environ(), "HOME="+mine) // as the demo starts its processes
 	if err := own.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/lockfile"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/progress"
 	"practicectl/internal/s3gateway"
@@ -58,6 +59,12 @@ func Up(ctx context.Context, o Options, r progress.Reporter) (*Summary, error) {
 	}
 	o.Dir = dir
 	if o.Vendor != dir { // root claims the folder before it hands over
+		locked, lock, err := lockfile.Acquire(ctx, lockPath(dir), "demo up", 0)
+		if err != nil {
+			return nil, err
+		}
+		ctx = locked
+		defer func() { _ = lock.Release() }() // it dies with the process anyhow
 		if err := claim(dir); err != nil {
 			return nil, err
 		}
@@ -76,6 +83,9 @@ func Up(ctx context.Context, o Options, r progress.Reporter) (*Summary, error) {
 	}
 	return newStory(o, w, r).tell(ctx)
 }
+
+// lockPath is held while a demo is told or removed. It lies beside the folder, which comes and goes.
+func lockPath(dir string) string { return dir + ".lock" }
 
 // prepare finds or obtains what is needed, and makes the vendor.
 func prepare(ctx context.Context, o Options, r progress.Reporter) (*workbench, error) {

@@ -19,7 +19,7 @@ func (a *app) demoDownCmd() *cobra.Command {
 		Long:     "Stops everything that a demo left running and removes its folder. A folder that is not a demo's is never touched.",
 		Examples: []string{"practicectl demo down", "practicectl demo down --dir /var/tmp/my-demo"},
 		Args:     cobra.NoArgs,
-		Exits:    []uerr.Kind{uerr.NotFound},
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Locked},
 		Flags:    func(f *pflag.FlagSet) { f.StringVar(&dir, "dir", demoDir(), "folder of the demo") },
 		Run: func(ctx context.Context, r *run, _ []string) error {
 			if r.dryRun() {

@@ -42,7 +42,7 @@ Everything is below one folder; "practicectl demo down" stops and removes it. St
 as nobody.`,
 		Examples: []string{"practicectl demo up", "practicectl demo up --store /tmp/offsite --dir /var/tmp/my-demo"},
 		Args:     cobra.NoArgs,
-		Exits:    []uerr.Kind{uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Integrity},
+		Exits:    []uerr.Kind{uerr.Locked, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Integrity},
 		Flags: func(f *pflag.FlagSet) {
 			f.StringVar(&o.Dir, "dir", demoDir(), "folder of the demo, new")
 			f.StringVar(&o.Source, "source", ".", "root of the product's source tree, to build the releases from")
