@@ -23,11 +23,9 @@ func signIn(c *call) (any, error) {
 func signOut(c *call) (any, error) { return nil, c.gate.SignOut(c.w, c.r) }
 
 func activate(c *call) (any, error) {
-	var in api.Activate
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return nil, c.svc.Authn.Activate(c.ctx, in.Login, in.Code, secret.New(in.Password), gate.Where(c.r, ""))
+	return withBody(c, func(in api.Activate) (any, error) {
+		return nil, c.svc.Authn.Activate(c.ctx, in.Login, in.Code, secret.New(in.Password), gate.Where(c.r, ""))
+	})
 }
 
 func me(c *call) (any, error) {
@@ -50,19 +48,13 @@ func me(c *call) (any, error) {
 }
 
 func changePassword(c *call) (any, error) {
-	var in api.ChangePassword
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return nil, c.svc.Authn.ChangePassword(c.ctx, c.who, secret.New(in.Old), secret.New(in.New))
+	return withBody(c, func(in api.ChangePassword) (any, error) {
+		return nil, c.svc.Authn.ChangePassword(c.ctx, c.who, secret.New(in.Old), secret.New(in.New))
+	})
 }
 
 func listAccounts(c *call) (any, error) { return c.svc.Accounts.List(c.ctx, c.who) }
 
 func addAccount(c *call) (any, error) {
-	var in api.NewAccount
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Accounts.Add(c.ctx, c.who, in)
+	return withBody(c, func(in api.NewAccount) (any, error) { return c.svc.Accounts.Add(c.ctx, c.who, in) })
 }

@@ -19,19 +19,11 @@ func listAppointments(c *call) (any, error) {
 }
 
 func book(c *call) (any, error) {
-	var in api.Booking
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Schedule.Book(c.ctx, c.who, in)
+	return withBody(c, func(in api.Booking) (any, error) { return c.svc.Schedule.Book(c.ctx, c.who, in) })
 }
 
 func getAppointment(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Schedule.Get(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Schedule.Get(c.ctx, c.who, id) })
 }
 
 func moveAppointment(c *call) (any, error) {
@@ -64,15 +56,9 @@ func moveAppointment(c *call) (any, error) {
 }
 
 func cancelAppointment(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	var in api.VersionOnly
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Schedule.Cancel(c.ctx, c.who, id, in.Version)
+	return withBoth(c, func(id uuid.UUID, in api.VersionOnly) (any, error) {
+		return c.svc.Schedule.Cancel(c.ctx, c.who, id, in.Version)
+	})
 }
 
 func listPlaces(c *call) (any, error) {
@@ -81,11 +67,7 @@ func listPlaces(c *call) (any, error) {
 }
 
 func addRoom(c *call) (any, error) {
-	var in api.Room
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Schedule.AddRoom(c.ctx, c.who, in)
+	return withBody(c, func(in api.Room) (any, error) { return c.svc.Schedule.AddRoom(c.ctx, c.who, in) })
 }
 
 func listPractitioners(c *call) (any, error) { return c.svc.Schedule.Practitioners(c.ctx, c.who) }
@@ -100,48 +82,19 @@ func listSessions(c *call) (any, error) {
 }
 
 func createSession(c *call) (any, error) {
-	var in api.Session
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Charting.Create(c.ctx, c.who, in)
+	return withBody(c, func(in api.Session) (any, error) { return c.svc.Charting.Create(c.ctx, c.who, in) })
 }
 
 func getSession(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Charting.Get(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Charting.Get(c.ctx, c.who, id) })
 }
 
 func changeSession(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	v, err := c.svc.Charting.Get(c.ctx, c.who, id)
-	if err != nil {
-		return nil, err
-	}
-	c.current, v.Version = v, 0
-	if err := c.body(&v); err != nil {
-		return nil, err
-	}
-	v.ID = id
-	if v.Version == 0 {
-		return nil, problem.Field("version", "required")
-	}
-	out, err := c.svc.Charting.Update(c.ctx, c.who, v)
-	return out, c.onlyIfStale(err)
+	return patch(c, c.svc.Charting.Get, c.svc.Charting.Update, func(v *api.Session) (*uuid.UUID, *int64) { return &v.ID, &v.Version })
 }
 
 func getNote(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Charting.Note(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Charting.Note(c.ctx, c.who, id) })
 }
 
 func saveNote(c *call) (any, error) {
@@ -181,9 +134,5 @@ func signNote(c *call) (any, error) {
 }
 
 func noteHistory(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Charting.History(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Charting.History(c.ctx, c.who, id) })
 }

@@ -4,6 +4,8 @@ import (
 	"practicectl/internal/api"
 	"practicectl/server/finance"
 	"practicectl/server/problem"
+
+	"github.com/google/uuid"
 )
 
 func listInvoices(c *call) (any, error) {
@@ -16,31 +18,15 @@ func listInvoices(c *call) (any, error) {
 }
 
 func createInvoice(c *call) (any, error) {
-	var in api.NewInvoice
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Finance.Create(c.ctx, c.who, in)
+	return withBody(c, func(in api.NewInvoice) (any, error) { return c.svc.Finance.Create(c.ctx, c.who, in) })
 }
 
 func getInvoice(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Finance.Get(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Finance.Get(c.ctx, c.who, id) })
 }
 
 func payInvoice(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	var in api.NewPayment
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Finance.Pay(c.ctx, c.who, id, in)
+	return withBoth(c, func(id uuid.UUID, in api.NewPayment) (any, error) { return c.svc.Finance.Pay(c.ctx, c.who, id, in) })
 }
 
 func cancelInvoice(c *call) (any, error) {

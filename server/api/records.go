@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"practicectl/internal/api"
 	"practicectl/server/documents"
 	"practicectl/server/problem"
@@ -23,40 +25,15 @@ func searchPatients(c *call) (any, error) {
 }
 
 func createPatient(c *call) (any, error) {
-	var in api.Patient
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return c.svc.Records.Create(c.ctx, c.who, in)
+	return withBody(c, func(in api.Patient) (any, error) { return c.svc.Records.Create(c.ctx, c.who, in) })
 }
 
 func getPatient(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Records.Get(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Records.Get(c.ctx, c.who, id) })
 }
 
 func changePatient(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	v, err := c.svc.Records.Get(c.ctx, c.who, id)
-	if err != nil {
-		return nil, err
-	}
-	c.current, v.Version = v, 0
-	if err := c.body(&v); err != nil {
-		return nil, err
-	}
-	v.ID = id
-	if v.Version == 0 {
-		return nil, problem.Field("version", "required")
-	}
-	out, err := c.svc.Records.Update(c.ctx, c.who, v)
-	return out, c.onlyIfStale(err)
+	return patch(c, c.svc.Records.Get, c.svc.Records.Update, func(v *api.Patient) (*uuid.UUID, *int64) { return &v.ID, &v.Version })
 }
 
 // onlyIfStale drops what is there now from the answer unless the change was stale: only then does the client need it.
@@ -68,31 +45,17 @@ func (c *call) onlyIfStale(err error) error {
 }
 
 func listShares(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Records.Shares(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Records.Shares(c.ctx, c.who, id) })
 }
 
 func sharePatient(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	var in api.ShareRequest
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	return nil, c.svc.Records.Share(c.ctx, c.who, id, in)
+	return withBoth(c, func(id uuid.UUID, in api.ShareRequest) (any, error) {
+		return nil, c.svc.Records.Share(c.ctx, c.who, id, in)
+	})
 }
 
 func listDocuments(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Documents.List(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Documents.List(c.ctx, c.who, id) })
 }
 
 func storeDocument(c *call) (any, error) {
@@ -114,11 +77,7 @@ func storeDocument(c *call) (any, error) {
 }
 
 func getDocument(c *call) (any, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.svc.Documents.Get(c.ctx, c.who, id)
+	return c.withID(func(id uuid.UUID) (any, error) { return c.svc.Documents.Get(c.ctx, c.who, id) })
 }
 
 func fetchDocument(c *call) (any, error) {
