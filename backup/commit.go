@@ -35,6 +35,7 @@ func (j *job) writeLists(ctx context.Context) error {
 		key := repo.PackListPrefix + name
 		switch err := repo.Create(ctx, j.repo.Store, key, data); {
 		case errors.Is(err, objstore.ErrExists):
+			j.stored = append(j.stored, key)
 		case err != nil:
 			return repo.StoreError("store the list of packs in", j.repo.Store, key, err)
 		default:

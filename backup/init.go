@@ -20,6 +20,7 @@ type InitOptions struct {
 	Host       string   // name of the first host that writes
 	Recipients []string // at least two, so that one lost identity does not lose the backups
 	Now        time.Time
+	ObjectLock bool // the store enforces locks: every run locks what it stores
 }
 
 // Material is the keys of a new repository. Owner must leave the host.
@@ -118,7 +119,7 @@ func Init(ctx context.Context, st objstore.Store, m Material, o InitOptions) (re
 		}
 	}
 	pin := m.Pin
-	pin.Settings = repo.DocumentSum(settings)
+	pin.Settings, pin.ObjectLock = repo.DocumentSum(settings), o.ObjectLock
 	return pin, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"practicectl/backup/intake"
 	"practicectl/backup/pgsource"
 	"practicectl/backup/repo"
+	"practicectl/backup/retain"
 	"practicectl/backup/wal"
 	"practicectl/backup/writer"
 	"practicectl/internal/progress"
@@ -28,12 +29,14 @@ type job struct {
 	host     string
 	header   repo.Header
 	body     repo.Body
+	keeper   *retain.Keeper // nil: the store does not lock objects
 	writer   *writer.Writer
 	db       *pgsource.Session
 	log      *wal.Recorder
 	trees    map[string][]intake.Saved
 	used     []repo.StoredPack
 	key      string
+	stored   []string // lists of packs that an earlier run stored
 	snapshot []byte
 	extra    int64 // bytes stored besides packs and log
 }
@@ -87,6 +90,7 @@ func (j *job) check(ctx context.Context) (err error) {
 		Mode: "full-read", Generation: j.repo.Settings.Generation, Epoch: j.repo.Settings.Epoch, WAL: []repo.WALObject{}, Damaged: []repo.Damage{},
 	}
 	j.key = repo.SnapshotKey(j.host, created, j.header.ID)
+	j.lockFor(parent.Header)
 	j.body = repo.Body{Format: repo.Format, Snapshot: j.header.ID}
 	j.trees = map[string][]intake.Saved{}
 	return nil

@@ -47,7 +47,7 @@ type Report struct {
 
 // Run takes one snapshot. The snapshot object is the one commit point: a run that ends before it leaves packs that the
 // next run uses. The caller holds the instance's backup lock. Error kinds: Unreachable, Auth, NoSpace, Integrity, Precond,
-// WALGap, Fenced; CorruptPage comes with a committed snapshot that says which pages were damaged at the source.
+// WALGap, Fenced, WeakLock (which also may come with a committed snapshot); CorruptPage comes with a committed snapshot that says which pages were damaged at the source.
 func Run(ctx context.Context, r *Repo, src Source, o RunOptions, p progress.Reporter) (Report, error) {
 	began := o.Now()
 	ctx, fail := context.WithCancelCause(ctx)
@@ -61,8 +61,10 @@ func Run(ctx context.Context, r *Repo, src Source, o RunOptions, p progress.Repo
 		j.stopDatabase, // pg_control last; the log is durable up to the end
 		j.writeTrees,
 		j.verifyPacks, // what the snapshot will refer to is there
+		j.lockPacks,   // and stays there, in a store that locks objects
 		j.writeIndex,
 		j.writeLists,
+		j.lockLists,
 		j.commit, // the only commit point
 		j.readBack,
 	} {
@@ -74,6 +76,9 @@ func Run(ctx context.Context, r *Repo, src Source, o RunOptions, p progress.Repo
 		return Report{}, err
 	}
 	rep := Report{Snapshot: j.header, Key: j.key, Uploaded: j.uploaded(), Packs: len(j.used), Seconds: o.Now().Sub(began).Seconds(), Damaged: j.header.Damaged}
+	if err := j.checkLock(ctx); err != nil {
+		return rep, err
+	}
 	return rep, damaged(rep)
 }
 

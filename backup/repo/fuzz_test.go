@@ -91,7 +91,7 @@ func FuzzOpenPack(f *testing.F) {
 }
 
 func FuzzDecodeSegment(f *testing.F) {
-	f.Add(encodeSegment([]PackIndex{{Pack: StoredPack{PackID{1}, 5}, Frames: []FrameIndex{{Kind: PageFrame, IDs: []ID{{1}, {2}}}, {Kind: ChunkFrame, IDs: []ID{{3}}, Lens: []uint32{7}}}}}))
+	f.Add(encodeSegment([]PackIndex{{Pack: StoredPack{ID: PackID{1}, Size: 5}, Frames: []FrameIndex{{Kind: PageFrame, IDs: []ID{{1}, {2}}}, {Kind: ChunkFrame, IDs: []ID{{3}}, Lens: []uint32{7}}}}}))
 	f.Add([]byte{255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		packs, err := decodeSegment(data)

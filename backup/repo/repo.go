@@ -71,24 +71,37 @@ func (id *ID) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// StoredPack is a pack and the size of its object in bytes. In JSON it is the text "<id> <size>".
+// StoredPack is a pack, the size of its object in bytes and, in a store that locks objects, the version of the object. In
+// JSON it is the text "<id> <size>" or "<id> <size> <version>".
 type StoredPack struct {
-	ID   PackID
-	Size int64
+	ID      PackID
+	Size    int64
+	Version string // empty: none, or not known
 }
 
-// MarshalText writes "<id> <size>".
+// maxVersion bounds the store's name of a version, in bytes.
+const maxVersion = 1024
+
+// MarshalText writes the fields with spaces between. A version that would not be read again is left out.
 func (p StoredPack) MarshalText() ([]byte, error) {
+	if versionForm.MatchString(p.Version) && len(p.Version) <= maxVersion {
+		return fmt.Appendf(nil, "%s %d %s", p.ID, p.Size, p.Version), nil
+	}
 	return fmt.Appendf(nil, "%s %d", p.ID, p.Size), nil
 }
 
-// UnmarshalText reads "<id> <size>".
+// UnmarshalText reads what MarshalText wrote.
 func (p *StoredPack) UnmarshalText(b []byte) error {
 	id, size, ok := strings.Cut(string(b), " ")
 	if !ok {
 		return fmt.Errorf("%q is no pack with a size", clip(string(b)))
 	}
 	var err error
+	size, version, ok := strings.Cut(size, " ")
+	if ok && (!versionForm.MatchString(version) || len(version) > maxVersion) {
+		return fmt.Errorf("%q is no version of a pack", clip(version))
+	}
+	p.Version = version
 	if p.ID, err = ParsePackID(id); err != nil {
 		return err
 	}
@@ -98,6 +111,7 @@ func (p *StoredPack) UnmarshalText(b []byte) error {
 const timeForm = "20060102T150405Z"
 
 var (
+	versionForm  = regexp.MustCompile(`^[!-~]+$`)
 	hostForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
 	snapshotForm = regexp.MustCompile(`^s/([a-z0-9._-]{1,64})/([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{32})$`)
 )

@@ -128,5 +128,6 @@ type Pin struct {
 	Owner      PublicKey `json:"owner"`
 	Host       string    `json:"host"`
 	Generation int       `json:"generation"`
-	Settings   string    `json:"settings_sha256"` // of that generation
+	Settings   string    `json:"settings_sha256"`       // of that generation
+	ObjectLock bool      `json:"object_lock,omitempty"` // the store was found to enforce locks when the repository was made
 }

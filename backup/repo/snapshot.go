@@ -48,27 +48,29 @@ type Damage struct {
 
 // Header is the plaintext part of a snapshot. It holds no names of files.
 type Header struct {
-	Format     int            `json:"format"`
-	Repository string         `json:"repository"`
-	ID         string         `json:"id"` // 32 hexadecimal digits
-	Parent     string         `json:"parent,omitempty"`
-	Host       string         `json:"host"`
-	Created    time.Time      `json:"created"` // when it was begun
-	Committed  time.Time      `json:"committed"`
-	Mode       string         `json:"mode"` // "full-read"
-	Generation int            `json:"settings_generation"`
-	Epoch      int            `json:"index_epoch"`
-	Database   *DatabaseFacts `json:"database,omitempty"`
-	Files      int64          `json:"files"`
-	Bytes      int64          `json:"bytes"`       // what a restore lays down
-	Added      int64          `json:"added"`       // bytes this snapshot added to the store before its own object
-	Packs      []StoredPack   `json:"packs"`       // referenced packs, by id; empty when they are listed apart
-	PackLists  []string       `json:"pack_lists"`  // n/<SHA-256> objects that list them
-	WAL        []WALObject    `json:"wal"`         // in the order of the log
-	Damaged    []Damage       `json:"damaged"`     // corrupt pages at the source
-	Root       ID             `json:"root"`        // digest over all trees
-	BodySize   int64          `json:"body_size"`   // bytes after the signature
-	BodySHA256 string         `json:"body_sha256"` // of these bytes
+	Format      int            `json:"format"`
+	Repository  string         `json:"repository"`
+	ID          string         `json:"id"` // 32 hexadecimal digits
+	Parent      string         `json:"parent,omitempty"`
+	Host        string         `json:"host"`
+	Created     time.Time      `json:"created"` // when it was begun
+	Committed   time.Time      `json:"committed"`
+	Mode        string         `json:"mode"` // "full-read"
+	Generation  int            `json:"settings_generation"`
+	Epoch       int            `json:"index_epoch"`
+	Database    *DatabaseFacts `json:"database,omitempty"`
+	Files       int64          `json:"files"`
+	Bytes       int64          `json:"bytes"`                 // what a restore lays down
+	Added       int64          `json:"added"`                 // bytes this snapshot added to the store before its own object
+	Class       string         `json:"class,omitempty"`       // "daily", "weekly" or "monthly", where the store locks objects
+	LockedUntil time.Time      `json:"locked_until,omitzero"` // none of its objects can be deleted before; zero: not locked
+	Packs       []StoredPack   `json:"packs"`                 // referenced packs, by id; empty when they are listed apart
+	PackLists   []string       `json:"pack_lists"`            // n/<SHA-256> objects that list them
+	WAL         []WALObject    `json:"wal"`                   // in the order of the log
+	Damaged     []Damage       `json:"damaged"`               // corrupt pages at the source
+	Root        ID             `json:"root"`                  // digest over all trees
+	BodySize    int64          `json:"body_size"`             // bytes after the signature
+	BodySHA256  string         `json:"body_sha256"`           // of these bytes
 }
 
 // Tree is one tree of a snapshot.

@@ -140,7 +140,8 @@ func SplitPacks(packs []StoredPack) (inline []StoredPack, lists map[string][]byt
 	lists = map[string][]byte{}
 	var b bytes.Buffer
 	for i, p := range packs {
-		fmt.Fprintf(&b, "%s %d\n", p.ID, p.Size)
+		line, _ := p.MarshalText() // never fails
+		b.Write(append(line, '\n'))
 		if p.ID[31] < 4 || i == len(packs)-1 {
 			sum := sha256.Sum256(b.Bytes())
 			name := hex.EncodeToString(sum[:])

@@ -124,6 +124,7 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 		}
 		return config.Save(path, c)
 	}
+	setup.ObjectLock = res.Capabilities.ObjectLock
 	pin, err := backup.Setup(ctx, st, setup)
 	if err != nil {
 		return err
@@ -144,6 +145,11 @@ func (r *run) showBackupInit(res backupInitResult) error {
 		table(w, rows)
 	})
 	if err == nil && !res.DryRun {
+		if res.Capabilities.ObjectLock {
+			r.say("The store locks objects: for its time (daily 14 days, weekly 56, monthly 730) nobody can delete a snapshot, with whatever credentials.")
+		} else {
+			r.say("The store locks no objects: whoever has the credentials or the folder can delete the snapshots.")
+		}
 		r.say("Carry %s off this host. Next: practicectl backup run", res.OwnerKey)
 	}
 	return err

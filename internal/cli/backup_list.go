@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,21 +52,30 @@ the content for nobody without an identity. A snapshot whose signature is wrong 
 }
 
 func showSnapshots(w io.Writer, items []backup.Item) {
-	rows := [][]string{{"SNAPSHOT", "TAKEN", "HOST", "SIZE", "ADDED", "DATABASE", ""}}
+	locked := slices.ContainsFunc(items, func(i backup.Item) bool { return i.Snapshot != nil && !i.Snapshot.LockedUntil.IsZero() })
+	rows := [][]string{{"SNAPSHOT", "TAKEN", "HOST", "SIZE", "ADDED", "DATABASE", "LOCKED UNTIL", ""}}
 	for _, i := range items {
 		if i.Snapshot == nil {
-			rows = append(rows, []string{i.Key, "", "", "", "", "", "NOT TRUSTWORTHY: " + i.Problem})
+			rows = append(rows, []string{i.Key, "", "", "", "", "", "", "NOT TRUSTWORTHY: " + i.Problem})
 			continue
 		}
 		h := i.Snapshot
-		row := []string{h.ID[:12], h.Created.Format(time.RFC3339), h.Host, size(h.Bytes), size(h.Added), "none", ""}
+		row := []string{h.ID[:12], h.Created.Format(time.RFC3339), h.Host, size(h.Bytes), size(h.Added), "none", "no", ""}
 		if h.Database != nil {
 			row[5] = "PostgreSQL " + h.Database.Version
 		}
 		if n := len(h.Damaged); n > 0 {
-			row[6] = fmt.Sprintf("%d DAMAGED PAGES", n)
+			row[7] = fmt.Sprintf("%d DAMAGED PAGES", n)
+		}
+		if !h.LockedUntil.IsZero() {
+			row[6] = h.LockedUntil.Format(time.DateOnly)
 		}
 		rows = append(rows, row)
+	}
+	if !locked {
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], 6, 7)
+		}
 	}
 	table(w, rows)
 }

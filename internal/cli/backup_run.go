@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,13 +13,14 @@ import (
 )
 
 // backupRunExits are the exit codes of a run.
-var backupRunExits = []uerr.Kind{uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Fenced, uerr.CorruptPage, uerr.WALGap}
+var backupRunExits = []uerr.Kind{uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Fenced, uerr.CorruptPage, uerr.WALGap, uerr.WeakLock}
 
 func (a *app) backupRunCmd() *cobra.Command {
 	return a.leaf(leaf{
 		Use: "run", Short: "Take a snapshot now",
 		Long: `Takes a snapshot of the database, the configuration and the extra paths of [backup], while the practice goes on working.
-Only what is not in the repository yet is uploaded. Every snapshot is a full restore point.
+Only what is not in the repository yet is uploaded. Every snapshot is a full restore point. In a store that locks objects
+nobody can delete it for 14 days, 56 when it is the first of a week, 730 when it is the first of a month.
 
 A run that is interrupted leaves nothing to clean up: the next one uses what is stored already.`,
 		Examples: []string{"practicectl backup run", "practicectl backup run --cron"},
@@ -73,6 +75,9 @@ func (r *run) showBackupRun(rep backup.Report) error {
 			{"uploaded", size(rep.Uploaded)}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}}
 		if db := rep.Snapshot.Database; db != nil {
 			rows = append(rows, []string{"database", "PostgreSQL " + db.Version + ", consistent at " + db.Stop})
+		}
+		if until := rep.Snapshot.LockedUntil; !until.IsZero() {
+			rows = append(rows, []string{"locked until", until.Format(time.RFC3339) + " (" + rep.Snapshot.Class + ")"})
 		}
 		table(w, rows)
 	})

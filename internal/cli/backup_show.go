@@ -49,6 +49,9 @@ func showSnapshot(w io.Writer, d backup.Details) {
 	if db := h.Database; db != nil {
 		rows = append(rows, []string{"database", "PostgreSQL " + db.Version}, []string{"log", fmt.Sprintf("%s to %s on timeline %d", db.Start, db.Stop, db.Timeline)})
 	}
+	if !h.LockedUntil.IsZero() {
+		rows = append(rows, []string{"locked until", h.LockedUntil.Format(time.RFC3339) + " (" + h.Class + ")"})
+	}
 	for _, p := range h.Damaged {
 		rows = append(rows, []string{"DAMAGED", fmt.Sprintf("block %d of %s", p.Block, p.Path)})
 	}

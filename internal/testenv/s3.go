@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"practicectl/internal/objstore"
 	"practicectl/internal/objstore/s3"
 	"practicectl/internal/s3gateway"
@@ -71,4 +74,13 @@ func (s *S3Server) Open(t testing.TB, bucket, prefix string) objstore.Store {
 		t.Fatal(err)
 	}
 	return st
+}
+
+// DeleteVersion deletes one version of an object for good, as somebody with the credentials does.
+func (s *S3Server) DeleteVersion(ctx context.Context, bucket, key, version string) error {
+	c, err := minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, "")})
+	if err != nil {
+		return err
+	}
+	return c.RemoveObject(ctx, bucket, key, minio.RemoveObjectOptions{VersionID: version, GovernanceBypass: true})
 }
