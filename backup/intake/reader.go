@@ -174,7 +174,7 @@ func (r *reader) whole(ctx context.Context, f *File) (*Saved, error) {
 	s.Entry.Size = 0
 	for {
 		data, err := next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

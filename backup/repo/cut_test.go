@@ -18,7 +18,7 @@ func cutAll(t *testing.T, c *Cutter, r io.Reader) [][]byte {
 	var out [][]byte
 	for {
 		chunk, err := c.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {
