@@ -93,18 +93,18 @@ func newLockRig(t *testing.T, lock bool) *lockRig {
 }
 
 // at takes a snapshot at another time and tells the requests and the locks extended.
-func (l *lockRig) at(now time.Time) (backup.Report, error, int, []string) {
+func (l *lockRig) at(now time.Time) (backup.Report, int, []string, error) {
 	l.t.Helper()
 	l.store.requests, l.store.extended = 0, nil
 	o := l.options()
 	o.Now = func() time.Time { return now }
 	rep, err := backup.Run(l.t.Context(), l.host(), l.src, o, progress.None)
-	return rep, err, l.store.requests, l.store.extended
+	return rep, l.store.requests, l.store.extended, err
 }
 
 func (l *lockRig) must(now time.Time) (backup.Report, int, []string) {
 	l.t.Helper()
-	rep, err, requests, extended := l.at(now)
+	rep, requests, extended, err := l.at(now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -183,12 +183,12 @@ func TestO7_NobodyCanDeleteWhatASnapshotNeeds(t *testing.T) {
 // TestO7_AStoreThatStopsToLockIsNotTakenForOne: it refuses the locks, or ignores them without a word.
 func TestO7_AStoreThatStopsToLockIsNotTakenForOne(t *testing.T) {
 	l := newLockRig(t, false)
-	if rep, err, _, _ := l.at(l.now); uerr.KindOf(err) != uerr.WeakLock || rep.Key != "" || !strings.Contains(err.Error(), "no snapshot was taken") || uerr.HintOf(err) == "" {
+	if rep, _, _, err := l.at(l.now); uerr.KindOf(err) != uerr.WeakLock || rep.Key != "" || !strings.Contains(err.Error(), "no snapshot was taken") || uerr.HintOf(err) == "" {
 		t.Errorf("the store refuses: %v", err)
 	}
 	l = newLockRig(t, true)
 	l.store.forgets = true
-	if rep, err, _, _ := l.at(l.now); uerr.KindOf(err) != uerr.WeakLock || rep.Key != "" {
+	if rep, _, _, err := l.at(l.now); uerr.KindOf(err) != uerr.WeakLock || rep.Key != "" {
 		t.Errorf("the store ignores: %v", err)
 	}
 	if items, err := backup.List(t.Context(), l.host()); err != nil || len(items) != 0 {
@@ -199,7 +199,7 @@ func TestO7_AStoreThatStopsToLockIsNotTakenForOne(t *testing.T) {
 	l.lockedUntil(first, l.now.Add(744*day))
 	l.store.forgets = true
 	// Nothing is stored before the commit, so the loss shows only at the snapshot itself.
-	rep, err, _, _ := l.at(l.now.Add(time.Hour))
+	rep, _, _, err := l.at(l.now.Add(time.Hour))
 	if uerr.KindOf(err) != uerr.WeakLock || rep.Key == "" || !strings.Contains(err.Error(), "the snapshot is stored") {
 		t.Errorf("only the snapshot is not locked: %v", err)
 	}
