@@ -1,9 +1,12 @@
 package backup
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +23,7 @@ const (
 	signingFile = "backup-signing.key"
 	indexFile   = "backup-index.key"
 	pinFile     = "backup-repository.json"
+	pendingFile = "backup-setup.pending"
 )
 
 // SetupOptions says where the keys of a new repository go.
@@ -71,7 +75,8 @@ func begin(o SetupOptions) (Material, error) {
 	if err != nil {
 		return m, err
 	}
-	if _, err := os.Lstat(o.OwnerKey); err == nil {
+	pending := filepath.Join(o.Credentials, pendingFile)
+	if _, err := os.Lstat(o.OwnerKey); err == nil && !announced(pending, o.OwnerKey) {
 		return m, uerr.New(uerr.LossGuard, "write the owner key", o.OwnerKey, errors.New("the file exists already, and a key is never overwritten"), "name another file with --owner-key-out")
 	}
 	owner, err := repo.EncodeSigningKey(m.Owner)
@@ -89,12 +94,31 @@ func begin(o SetupOptions) (Material, error) {
 	for _, f := range []struct {
 		path string
 		data []byte
-	}{{o.OwnerKey, owner}, {filepath.Join(o.Credentials, signingFile), signing}, {filepath.Join(o.Credentials, indexFile), index}} {
+	}{{pending, announcement(o.OwnerKey, owner)}, {o.OwnerKey, owner}, {filepath.Join(o.Credentials, signingFile), signing}, {filepath.Join(o.Credentials, indexFile), index}} {
 		if err := writeKey(f.path, f.data); err != nil {
 			return m, err
 		}
 	}
-	return m, savePin(o.Credentials, m.Pin)
+	if err := savePin(o.Credentials, m.Pin); err != nil {
+		return m, err
+	}
+	return m, os.Remove(pending)
+}
+
+// announcement says, before an owner key is written, where it goes and what it is. A setup that is interrupted before the
+// pin is there can so be told from a key that somebody else put there: it signed nothing yet and may be replaced.
+func announcement(path string, owner []byte) []byte {
+	sum := sha256.Sum256(owner)
+	return fmt.Appendf(nil, "%s\n%x\n", path, sum)
+}
+
+func announced(pending, path string) bool {
+	said, err := os.ReadFile(pending)
+	if err != nil {
+		return false
+	}
+	owner, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(said, announcement(path, owner))
 }
 
 // resume takes up the keys of an interrupted setup.
