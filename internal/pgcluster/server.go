@@ -77,6 +77,9 @@ func (c *Cluster) Start(ctx context.Context) error {
 			return uerr.New(uerr.Unreachable, op, c.Data, ctx.Err(), "it goes on starting; look: practicectl db status")
 		}
 		said := out + "\n" + readFrom(c.Log, from)
+		if st, _ := c.Status(ctx); strings.Contains(said, pidFileExists) && st.State == Running {
+			return nil // an interrupted run had started it, and it was not ready when we looked first
+		}
 		if !strings.Contains(said, pidFileExists) || time.Now().After(deadline) {
 			return c.explain(op, said, err)
 		}
