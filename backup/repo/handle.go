@@ -128,6 +128,11 @@ func (r *Repo) IndexKey() (IndexKey, error) {
 	return k, nil
 }
 
+// IdentitiesFor are the identities that open the object key: all that were given.
+func (r *Repo) IdentitiesFor(key string) []age.Identity {
+	return r.Keys.Identities
+}
+
 // ReadObject reads a whole object of at most limit bytes. Errors are the store's.
 func ReadObject(ctx context.Context, st objstore.Store, key string, limit int64) ([]byte, error) {
 	return ReadSized(ctx, st, key, 0, limit)

@@ -117,7 +117,7 @@ func (r *Repo) latest(ctx context.Context, host string) (Snapshot, error) {
 
 // Body decrypts the body of s. Error kinds: Auth, Integrity.
 func (r *Repo) Body(s Snapshot) (Body, error) {
-	b, err := OpenBody(s.Header, s.body, r.Keys.Identities...)
+	b, err := OpenBody(s.Header, s.body, r.IdentitiesFor(s.Key)...)
 	if err == nil {
 		return b, nil
 	}

@@ -36,7 +36,7 @@ func (p *Plan) Check(ctx context.Context, task progress.Task) error {
 	for _, piece := range p.body.Database.WAL {
 		start, errStart := pgcluster.ParseLSN(piece.Start)
 		end, errEnd := pgcluster.ParseLSN(piece.End)
-		plain, err := wal.Read(ctx, p.repo.Store, stored[piece.Key], p.repo.Keys.Identities...)
+		plain, err := wal.Read(ctx, p.repo, stored[piece.Key])
 		if err != nil {
 			return err
 		}

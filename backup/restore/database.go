@@ -110,7 +110,7 @@ func (p *Plan) layLog(ctx context.Context, d folder, data string) error {
 		if err != nil || !ok {
 			return repo.Tampered("read the log of", p.repo.Store, p.Key, errors.New("a piece of log is not the signed one"))
 		}
-		plain, err := wal.Read(ctx, p.repo.Store, o, p.repo.Keys.Identities...)
+		plain, err := wal.Read(ctx, p.repo, o)
 		if err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func (p *Plan) pack(ctx context.Context, id repo.PackID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := sealed.Open(bytes.NewReader(data), p.repo.Keys.Identities...)
+	r, err := sealed.Open(bytes.NewReader(data), p.repo.IdentitiesFor(id.Key())...)
 	if err == nil {
 		var plain bytes.Buffer
 		plain.Grow(len(data) + bytes.MinRead)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
 
 	"practicectl/backup/repo"
@@ -19,15 +18,15 @@ import (
 )
 
 // Read fetches and opens one object. Error kinds: Integrity naming the object, Auth, Unreachable.
-func Read(ctx context.Context, st objstore.Store, o repo.WALObject, ids ...age.Identity) ([]byte, error) {
+func Read(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
 	const op = "read the log in"
-	data, err := Fetch(ctx, st, o)
+	data, err := Fetch(ctx, r.Store, o)
 	if err != nil {
 		return nil, err
 	}
-	packed, err := sealed.OpenBytes(data, ids...)
+	packed, err := sealed.OpenBytes(data, r.IdentitiesFor(o.Key)...)
 	if err != nil {
-		return nil, repo.Tampered(op, st, o.Key, err)
+		return nil, repo.Tampered(op, r.Store, o.Key, err)
 	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxObject))
 	if err != nil {
@@ -36,7 +35,7 @@ func Read(ctx context.Context, st objstore.Store, o repo.WALObject, ids ...age.I
 	defer dec.Close()
 	plain, err := dec.DecodeAll(packed, nil)
 	if err != nil {
-		return nil, repo.Tampered(op, st, o.Key, err)
+		return nil, repo.Tampered(op, r.Store, o.Key, err)
 	}
 	return plain, nil
 }
