@@ -62,17 +62,27 @@ type Store interface {
 	Put(ctx context.Context, key string, r io.Reader, size int64, o PutOptions) (Info, error)
 	// Get reads n bytes from offset off; n < 0 reads to the end.
 	Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
+	// GetVersion is Get of one version; "" is the newest.
+	GetVersion(ctx context.Context, key, version string, off, n int64) (io.ReadCloser, error)
 	// Stat describes the newest version of key.
 	Stat(ctx context.Context, key string) (Info, error)
+	// StatVersion describes one version; "" is the newest. Some services show the lock of the newest version only.
+	StatVersion(ctx context.Context, key, version string) (Info, error)
 	// List yields all objects under prefix in byte order of their keys.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 	// Delete removes key, or in a versioned store hides it. Deleting what is not there is no error. A Put with
 	// IfAbsent of a hidden key may be refused with ErrExists: services differ.
 	Delete(ctx context.Context, key string) error
+	// DeleteVersion removes one version, or a delete marker, for good; ErrLocked while its retention lasts, or ErrAuth where
+	// the service does not say why. "" is the only version in an unversioned store. Deleting what is not there is no error.
+	DeleteVersion(ctx context.Context, key, version string) error
 	// Retain locks one version of key until the given time, which must not be earlier than the present lock.
 	Retain(ctx context.Context, key, version string, until time.Time) error
 	// Versions yields every version of key, newest first, delete markers included.
 	Versions(ctx context.Context, key string) iter.Seq2[Info, error]
+	// AllVersions yields every version of every object under prefix: keys in byte order, the versions of each newest first,
+	// delete markers included. It costs as many requests as List; a service may refuse it to a user who may List.
+	AllVersions(ctx context.Context, prefix string) iter.Seq2[Info, error]
 	// Probe finds out by trying, under a scratch key, what the store can do.
 	Probe(ctx context.Context) (Capabilities, error)
 	// String names the store without any credential, for messages.

@@ -93,6 +93,14 @@ func (s *store) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 	return body, s.wrap("read", key, err)
 }
 
+// GetVersion knows only the newest version.
+func (s *store) GetVersion(ctx context.Context, key, version string, off, n int64) (io.ReadCloser, error) {
+	if version != "" {
+		return nil, s.wrap("read", key, objstore.ErrNotFound)
+	}
+	return s.Get(ctx, key, off, n)
+}
+
 func (s *store) get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	if err := errors.Join(ctx.Err(), objstore.CheckKey(key)); err != nil {
 		return nil, err
@@ -144,6 +152,14 @@ func (s *store) Stat(ctx context.Context, key string) (objstore.Info, error) {
 	return info, s.wrap("look up", key, err)
 }
 
+// StatVersion knows only the newest version.
+func (s *store) StatVersion(ctx context.Context, key, version string) (objstore.Info, error) {
+	if version != "" {
+		return objstore.Info{}, s.wrap("look up", key, objstore.ErrNotFound)
+	}
+	return s.Stat(ctx, key)
+}
+
 func (s *store) stat(ctx context.Context, key string) (objstore.Info, error) {
 	if err := errors.Join(ctx.Err(), objstore.CheckKey(key)); err != nil {
 		return objstore.Info{}, err
@@ -164,6 +180,14 @@ func describe(key string, st fs.FileInfo) objstore.Info {
 
 func (s *store) Delete(ctx context.Context, key string) error {
 	return s.wrap("delete", key, s.delete(ctx, key))
+}
+
+// DeleteVersion knows only the newest version.
+func (s *store) DeleteVersion(ctx context.Context, key, version string) error {
+	if version != "" {
+		return ctx.Err()
+	}
+	return s.Delete(ctx, key)
 }
 
 func (s *store) delete(ctx context.Context, key string) error {
@@ -201,6 +225,11 @@ func (s *store) Versions(ctx context.Context, key string) iter.Seq2[objstore.Inf
 			yield(info, s.wrap("look up", key, err))
 		}
 	}
+}
+
+// AllVersions yields what List yields: nothing else is kept.
+func (s *store) AllVersions(ctx context.Context, prefix string) iter.Seq2[objstore.Info, error] {
+	return s.List(ctx, prefix)
 }
 
 // Probe writes under a scratch key twice, with and without the condition.

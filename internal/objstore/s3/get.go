@@ -12,11 +12,15 @@ import (
 )
 
 func (s *store) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	body, err := s.get(ctx, key, off, n)
+	return s.GetVersion(ctx, key, "", off, n)
+}
+
+func (s *store) GetVersion(ctx context.Context, key, version string, off, n int64) (io.ReadCloser, error) {
+	body, err := s.get(ctx, key, version, off, n)
 	return body, s.wrap("read", key, err)
 }
 
-func (s *store) get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+func (s *store) get(ctx context.Context, key, version string, off, n int64) (io.ReadCloser, error) {
 	if err := errors.Join(ctx.Err(), objstore.CheckKey(key)); err != nil {
 		return nil, err
 	}
@@ -24,12 +28,12 @@ func (s *store) get(ctx context.Context, key string, off, n int64) (io.ReadClose
 		return nil, errors.New("negative offset")
 	}
 	if n == 0 {
-		if _, err := s.stat(ctx, key, ""); err != nil {
+		if _, err := s.stat(ctx, key, version); err != nil {
 			return nil, err
 		}
 		return http.NoBody, nil
 	}
-	b := &body{ctx: ctx, s: s, key: key, off: off, left: n}
+	b := &body{ctx: ctx, s: s, key: key, version: version, off: off, left: n}
 	if err := b.open(); err != nil {
 		return nil, err
 	}
@@ -38,20 +42,21 @@ func (s *store) get(ctx context.Context, key string, off, n int64) (io.ReadClose
 
 // body reads one object and goes on where it was when the connection breaks.
 type body struct {
-	ctx    context.Context
-	s      *store
-	key    string
-	off    int64
-	left   int64 // bytes still wanted; negative: to the end
-	etag   string
-	r      io.ReadCloser
-	broken int
+	ctx     context.Context
+	s       *store
+	key     string
+	version string // empty: the newest
+	off     int64
+	left    int64 // bytes still wanted; negative: to the end
+	etag    string
+	r       io.ReadCloser
+	broken  int
 }
 
 // open requests what is left. The ETag of the first answer is a condition of the later ones.
 func (b *body) open() error {
 	err := b.s.try(b.ctx, func(bool) error {
-		var o minio.GetObjectOptions
+		o := minio.GetObjectOptions{VersionID: b.version}
 		if b.off > 0 || b.left > 0 {
 			end := int64(0)
 			if b.left > 0 {

@@ -13,10 +13,14 @@ import (
 )
 
 func (s *store) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	return s.StatVersion(ctx, key, "")
+}
+
+func (s *store) StatVersion(ctx context.Context, key, version string) (objstore.Info, error) {
 	if err := errors.Join(ctx.Err(), objstore.CheckKey(key)); err != nil {
 		return objstore.Info{}, s.wrap("look up", key, err)
 	}
-	info, err := s.stat(ctx, key, "")
+	info, err := s.stat(ctx, key, version)
 	return info, s.wrap("look up", key, err)
 }
 
@@ -101,19 +105,35 @@ func (s *store) Versions(ctx context.Context, key string) iter.Seq2[objstore.Inf
 			yield(objstore.Info{}, s.wrap("list the versions of", key, err))
 			return
 		}
+		for info, err := range s.AllVersions(ctx, key) {
+			if err == nil && info.Key > key {
+				return
+			}
+			if (err != nil || info.Key == key) && !yield(info, err) {
+				return
+			}
+		}
+	}
+}
+
+// AllVersions keeps the service's name of versions from before the bucket had any ("null"), so that each can be read.
+func (s *store) AllVersions(ctx context.Context, prefix string) iter.Seq2[objstore.Info, error] {
+	return func(yield func(objstore.Info, error) bool) {
+		if err := objstore.CheckPrefix(prefix); err != nil {
+			yield(objstore.Info{}, s.wrap("list the versions of", prefix, err))
+			return
+		}
 		pages, cancel := context.WithCancel(ctx)
 		defer cancel()
-		for obj := range s.core.ListObjectsIter(pages, s.bucket, minio.ListObjectsOptions{Prefix: s.full(key), Recursive: true, WithVersions: true}) {
-			switch {
-			case obj.Err != nil:
-				yield(objstore.Info{}, s.wrap("list the versions of", key, s.classify(ctx, obj.Err).err))
+		for obj := range s.core.ListObjectsIter(pages, s.bucket, minio.ListObjectsOptions{Prefix: s.full(prefix), Recursive: true, WithVersions: true}) {
+			if obj.Err != nil {
+				yield(objstore.Info{}, s.wrap("list the versions of", prefix, s.classify(ctx, obj.Err).err))
 				return
-			case obj.Key > s.full(key):
+			}
+			info := s.describe(obj)
+			info.Version = obj.VersionID
+			if !yield(info, nil) {
 				return
-			case obj.Key == s.full(key):
-				if !yield(s.describe(obj), nil) {
-					return
-				}
 			}
 		}
 		if err := ctx.Err(); err != nil {
@@ -133,6 +153,17 @@ func (s *store) Delete(ctx context.Context, key string) error {
 		return nil
 	}
 	return s.wrap("delete", key, s.lockedOr(ctx, key, "", time.Now(), err))
+}
+
+func (s *store) DeleteVersion(ctx context.Context, key, version string) error {
+	if err := errors.Join(ctx.Err(), objstore.CheckKey(key)); err != nil {
+		return s.wrap("delete", key, err)
+	}
+	err := s.try(ctx, func(bool) error { return s.removeVersion(ctx, key, version) })
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil
+	}
+	return s.wrap("delete", key, s.lockedOr(ctx, key, version, time.Now(), err))
 }
 
 // Retain locks in compliance mode: not even the owner of the bucket shortens it.

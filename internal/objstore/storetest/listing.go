@@ -161,6 +161,60 @@ func testVersions(t *testing.T, ctx context.Context, st objstore.Store) {
 	if !slices.Equal(sizes, wanted) {
 		t.Errorf("after the deletion: sizes %v, want %v", sizes, wanted)
 	}
+	testOldVersions(t, ctx, st, caps.Versioning)
+}
+
+// testOldVersions reads and removes versions that are not the newest.
+func testOldVersions(t *testing.T, ctx context.Context, st objstore.Store, versioning bool) {
+	t.Helper()
+	all := func() (out []objstore.Info) {
+		for info, err := range st.AllVersions(ctx, "v") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, info)
+		}
+		return out
+	}
+	list := all()
+	if !versioning {
+		if len(list) != 2 || list[0].Key != "v-x/v" || list[1].Key != "vv" {
+			t.Errorf("versions %+v", list)
+		}
+		if err := st.DeleteVersion(ctx, "vv", ""); err != nil || len(all()) != 1 {
+			t.Errorf("the only version was not removed: %v", err)
+		}
+		return
+	}
+	if len(list) != 5 || list[0].Key != "v" || !list[0].Deleted || list[3].Key != "v-x/v" || list[4].Key != "vv" {
+		t.Fatalf("versions %+v", list)
+	}
+	for i, text := range []string{"22", "1"} {
+		v := list[i+1].Version
+		r, err := st.GetVersion(ctx, "v", v, 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		if err = errors.Join(err, r.Close()); err != nil || string(data) != text {
+			t.Errorf("version %d is %q, %v", i, data, err)
+		}
+		if info, err := st.StatVersion(ctx, "v", v); err != nil || info.Size != int64(len(text)) || info.Version != v {
+			t.Errorf("version %d: %+v, %v", i, info, err)
+		}
+	}
+	for _, one := range list[:2] {
+		for range 2 { // what is gone is no error
+			if err := st.DeleteVersion(ctx, "v", one.Version); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := get(t, ctx, st, "v", 0, -1); got != "1" {
+		t.Errorf("the first version is the newest now and reads %q", got)
+	}
+	_, err := st.GetVersion(ctx, "v", list[1].Version, 0, -1)
+	want(t, "a removed version", err, objstore.ErrNotFound)
 }
 
 func testRetention(t *testing.T, ctx context.Context, st objstore.Store) {
@@ -204,6 +258,13 @@ func testRetention(t *testing.T, ctx context.Context, st objstore.Store) {
 	}
 	if !kept {
 		t.Error("the locked version is gone")
+	}
+	// versitygw keeps the lock of a hidden version and does not show it.
+	if err := st.DeleteVersion(ctx, "k", info.Version); !errors.Is(err, objstore.ErrLocked) && !errors.Is(err, objstore.ErrAuth) {
+		t.Errorf("removing a locked version: %v", err)
+	}
+	if got, err := st.StatVersion(ctx, "k", info.Version); err != nil || got.Size != 1 {
+		t.Errorf("the locked version is gone: %v", err)
 	}
 }
 
