@@ -16,9 +16,10 @@ const signatureIntro = "-- ed25519 "
 
 // Kinds of signed documents. A signature for one kind is worth nothing for another.
 const (
-	kindRoot     = "repository"
-	kindSettings = "settings"
-	kindSnapshot = "snapshot"
+	kindRoot       = "repository"
+	kindSettings   = "settings"
+	kindSnapshot   = "snapshot"
+	kindTombstones = "tombstones"
 )
 
 var errSignature = errors.New("the signature is wrong: the object was changed, or written with another key")

@@ -37,10 +37,13 @@ type Options struct {
 	Recipients []age.Recipient
 	Key        repo.IndexKey
 	Host       string
-	PackSize   int           // bytes at which a pack is closed; 0: repo.PackTarget
-	Cache      string        // folder that keeps the index between runs; may be lost at any time
-	Task       progress.Task // counts uploaded bytes; nil: none
-	Crash      func(string)  // called at the points where a crash is interesting; nil: none
+	PackSize   int // bytes at which a pack is closed; 0: repo.PackTarget
+	// Absent are packs that count as not stored, although they are: garbage collection has them on its list, or too little of
+	// them is still in use. What lies in them is stored again; nothing new refers to them.
+	Absent map[repo.PackID]bool
+	Cache  string        // folder that keeps the index between runs; may be lost at any time
+	Task   progress.Task // counts uploaded bytes; nil: none
+	Crash  func(string)  // called at the points where a crash is interesting; nil: none
 }
 
 // Writer stores what lanes give it.
@@ -100,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Writer, error) {
 		if size, ok := stored[p.index.Pack.ID]; !ok || size != p.index.Pack.Size {
 			continue // an index entry is only a hint: what is not there is stored again
 		}
-		if listed[p.index.Pack.ID] {
+		if listed[p.index.Pack.ID] || o.Absent[p.index.Pack.ID] {
 			continue
 		}
 		listed[p.index.Pack.ID] = true
