@@ -181,7 +181,7 @@ func (v *verification) content(ctx context.Context, packs map[repo.PackID]int64,
 		check(func() ([]byte, error) { return restore.FetchPack(ctx, v.repo, repo.StoredPack{ID: id, Size: size}) }, &v.rep.Packs)
 	}
 	for _, o := range log {
-		check(func() ([]byte, error) { return wal.Fetch(ctx, v.repo.Store, o) }, &v.rep.Log)
+		check(func() ([]byte, error) { return wal.Fetch(ctx, v.repo, o) }, &v.rep.Log)
 	}
 	return g.Wait()
 }

@@ -33,6 +33,11 @@ type Repo struct {
 	Settings   Settings
 	Recipients []age.Recipient
 	Keys       Keys
+
+	// Others are more stores of the same repository, which are read where Store lacks an object or has it damaged.
+	Others []objstore.Store
+	// Instead is called, from any goroutine, when one of the others had to be read, with what was wrong; nil: nobody asks.
+	Instead func(key string, other objstore.Store, why error)
 }
 
 const maxDocument = 8 << 20 // bytes of a settings or root object

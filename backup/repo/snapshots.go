@@ -48,15 +48,17 @@ func (r *Repo) Snapshots(ctx context.Context) ([]Snapshot, error) {
 func (r *Repo) readSnapshot(ctx context.Context, key string) (Snapshot, error) {
 	const op = "read the snapshot"
 	s := Snapshot{Key: key}
-	data, err := ReadObject(ctx, r.Store, key, maxSnapshot)
+	_, err := r.ReadProved(ctx, op, key, 0, maxSnapshot, func(data []byte) (err error) {
+		s.Header, s.body, err = ParseSnapshot(key, data, r.Settings)
+		return err
+	})
 	if err != nil {
-		return s, StoreError(op, r.Store, key, err)
+		s.Header, s.body = Header{}, nil
 	}
-	if s.Header, s.body, err = ParseSnapshot(key, data, r.Settings); err != nil {
-		s.Header = Header{}
-		s.Err = Tampered(op, r.Store, key, err)
+	if uerr.KindOf(err) == uerr.Integrity {
+		s.Err = err
 	}
-	return s, s.Err
+	return s, err
 }
 
 // Find returns the snapshot that want names: "latest", or the beginning of an id. Error kinds: NotFound, Integrity when
@@ -159,12 +161,9 @@ func (r *Repo) Packs(ctx context.Context, h Header) ([]StoredPack, error) {
 	out := slices.Clone(h.Packs)
 	for _, name := range h.PackLists {
 		key := PackListPrefix + name
-		data, err := ReadObject(ctx, r.Store, key, maxDocument)
+		data, err := r.ReadProved(ctx, op, key, 0, maxDocument, Sum(name))
 		if err != nil {
-			return nil, StoreError(op, r.Store, key, err)
-		}
-		if DocumentSum(data) != name {
-			return nil, Tampered(op, r.Store, key, errors.New("its content is not what its name says"))
+			return nil, err
 		}
 		for line := range strings.Lines(string(data)) {
 			var p StoredPack

@@ -4,7 +4,6 @@ package restore
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -150,14 +149,5 @@ func (p *Plan) pack(ctx context.Context, id repo.PackID) ([]byte, error) {
 
 // FetchPack reads a pack and compares it with its name, which is its checksum; that needs no key.
 func FetchPack(ctx context.Context, r *repo.Repo, want repo.StoredPack) ([]byte, error) {
-	const op = "read the pack"
-	id := want.ID
-	data, err := repo.ReadSized(ctx, r.Store, id.Key(), want.Size, repo.MaxPack)
-	if err != nil {
-		return nil, repo.StoreError(op, r.Store, id.Key(), err)
-	}
-	if sha256.Sum256(data) != id {
-		return nil, repo.Tampered(op, r.Store, id.Key(), errors.New("its content is not what its name says"))
-	}
-	return data, nil
+	return r.ReadProved(ctx, "read the pack", want.ID.Key(), want.Size, repo.MaxPack, repo.Sum(want.ID.String()))
 }

@@ -2,16 +2,13 @@ package wal
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
 
 	"practicectl/backup/repo"
-	"practicectl/internal/objstore"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/sealed"
 	"practicectl/internal/uerr"
@@ -20,7 +17,7 @@ import (
 // Read fetches and opens one object. Error kinds: Integrity naming the object, Auth, Unreachable.
 func Read(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
 	const op = "read the log in"
-	data, err := Fetch(ctx, r.Store, o)
+	data, err := Fetch(ctx, r, o)
 	if err != nil {
 		return nil, err
 	}
@@ -41,16 +38,8 @@ func Read(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
 }
 
 // Fetch reads an object and compares it with what the signed header says; that needs no key.
-func Fetch(ctx context.Context, st objstore.Store, o repo.WALObject) ([]byte, error) {
-	const op = "read the log in"
-	data, err := repo.ReadObject(ctx, st, o.Key, repo.MaxPack)
-	if err != nil {
-		return nil, repo.StoreError(op, st, o.Key, err)
-	}
-	if fmt.Sprintf("%x", sha256.Sum256(data)) != o.SHA256 {
-		return nil, repo.Tampered(op, st, o.Key, errors.New("it is not what was stored"))
-	}
-	return data, nil
+func Fetch(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
+	return r.ReadProved(ctx, "read the log in", o.Key, o.Size, repo.MaxPack, repo.Sum(o.SHA256))
 }
 
 // Segments lays log into files of segmentSize bytes in dir, so that PostgreSQL finds it in pg_wal. Bytes that are not
