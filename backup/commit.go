@@ -18,6 +18,10 @@ func (j *job) verifyPacks(ctx context.Context) error {
 	return nil
 }
 
+// checkSettings keeps packs that an older generation sealed out of the index: a rotation that ended meanwhile did not see them,
+// so that its new identities could not open what a later snapshot takes from them.
+func (j *job) checkSettings(ctx context.Context) error { return j.repo.CheckCurrent(ctx) }
+
 func (j *job) writeIndex(ctx context.Context) error {
 	n, err := j.writer.WriteIndex(ctx)
 	j.extra += n

@@ -98,7 +98,7 @@ func Init(ctx context.Context, st objstore.Store, m Material, o InitOptions) (re
 	}
 	settings, err := repo.SignSettings(repo.Settings{
 		Format: repo.Format, Repository: m.Pin.Repository, Generation: 1, Created: now, Recipients: o.Recipients, Epoch: m.Index.Epoch,
-		IndexKey: index, Writers: []repo.Writer{{Host: o.Host, Key: repo.PublicOf(m.Signing)}},
+		IndexKey: index, IndexCheck: m.Index.Check(), Writers: []repo.Writer{{Host: o.Host, Key: repo.PublicOf(m.Signing)}},
 	}, m.Owner)
 	if err != nil {
 		return repo.Pin{}, err

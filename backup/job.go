@@ -98,7 +98,7 @@ func (j *job) check(ctx context.Context) (err error) {
 
 func (j *job) openWriter(ctx context.Context) (err error) {
 	j.writer, err = writer.Open(ctx, writer.Options{
-		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, PackSize: j.o.PackSize, Cache: j.o.Cache, Crash: j.o.Crash,
+		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize, Cache: j.o.Cache, Crash: j.o.Crash,
 	})
 	return err
 }

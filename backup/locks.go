@@ -33,6 +33,9 @@ func (j *job) lockPacks(ctx context.Context) error {
 	for n := range j.repo.Settings.Generation {
 		keys = append(keys, repo.SettingsKey(n+1))
 	}
+	for _, k := range j.repo.Settings.Keyring {
+		keys = append(keys, k.Key())
+	}
 	for _, o := range j.header.WAL {
 		keys = append(keys, o.Key)
 	}

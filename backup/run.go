@@ -62,6 +62,7 @@ func Run(ctx context.Context, r *Repo, src Source, o RunOptions, p progress.Repo
 		j.writeTrees,
 		j.verifyPacks, // what the snapshot will refer to is there
 		j.lockPacks,   // and stays there, in a store that locks objects
+		j.checkSettings,
 		j.writeIndex,
 		j.writeLists,
 		j.lockLists,

@@ -28,16 +28,19 @@ type Keys struct {
 
 // Repo is an open repository.
 type Repo struct {
-	Store      objstore.Store
-	Root       Root
-	Settings   Settings
-	Recipients []age.Recipient
-	Keys       Keys
+	Store       objstore.Store
+	Root        Root
+	Settings    Settings   // the generation in force
+	Generations []Settings // all, the first first
+	Recipients  []age.Recipient
+	Keys        Keys
 
 	// Others are more stores of the same repository, which are read where Store lacks an object or has it damaged.
 	Others []objstore.Store
 	// Instead is called, from any goroutine, when one of the others had to be read, with what was wrong; nil: nobody asks.
 	Instead func(key string, other objstore.Store, why error)
+
+	keyring keyring
 }
 
 const maxDocument = 8 << 20 // bytes of a settings or root object
@@ -53,7 +56,7 @@ func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 	if err != nil {
 		return nil, StoreError(op, st, RootKey, err)
 	}
-	r := &Repo{Store: st, Keys: k}
+	r := &Repo{Store: st, Keys: k, keyring: keyring{keys: map[string][]byte{}}}
 	if r.Root, err = ParseRoot(data); err != nil {
 		return nil, Tampered(op, st, RootKey, err)
 	}
@@ -70,7 +73,12 @@ func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 		return nil, Tampered(op, st, SettingsKey(r.Settings.Generation), err)
 	}
 	if k.Index != nil && k.Index.Epoch != r.Settings.Epoch {
-		return nil, uerr.New(uerr.Auth, op, st.String(), fmt.Errorf("the index key here is of epoch %d and the repository's is of epoch %d", k.Index.Epoch, r.Settings.Epoch), "fetch the new index key with the owner")
+		return nil, uerr.New(uerr.Auth, op, st.String(), fmt.Errorf("the index key here is of epoch %d and the repository's is of epoch %d", k.Index.Epoch, r.Settings.Epoch), "bring the file that key rotate wrote: practicectl key accept --index-key FILE")
+	}
+	if r.needsKeyring() {
+		if err := r.readKeyring(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -93,6 +101,7 @@ func (r *Repo) readSettings(ctx context.Context, op string) error {
 		if r.Settings, err = ParseSettings(data, r.Root, n, previous); err != nil {
 			return Tampered(op, r.Store, info.Key, err)
 		}
+		r.Generations = append(r.Generations, r.Settings)
 		if p := r.Keys.Pin; p != nil && p.Generation == n && p.Settings != DocumentSum(data) {
 			return Tampered(op, r.Store, info.Key, errors.New("the settings are not those that this host was set up with"))
 		}
@@ -118,24 +127,43 @@ func (r *Repo) CheckRecipients(configured []string) error {
 	}
 	return uerr.New(uerr.Integrity, "check the recipients", r.Store.String(),
 		errors.New("the recipients in the configuration are not those that the owner of the repository signed"),
-		"find out who changed practice.toml; the signed recipients are shown by: practicectl backup list --json")
+		"when the owner changed them, take them over: practicectl key accept. When not, find out who changed practice.toml")
 }
 
-// IndexKey is the index key: the host's own, or the one unsealed with an identity.
-func (r *Repo) IndexKey() (IndexKey, error) {
-	if r.Keys.Index != nil {
-		return *r.Keys.Index, nil
+// CheckCurrent asks the store whether the owner changed the settings since the repository was opened. A writer asks before it
+// commits to anything, so that nothing new is sealed to recipients of the past. Error kinds: Precond, Unreachable, Auth.
+func (r *Repo) CheckCurrent(ctx context.Context) error {
+	next := SettingsKey(r.Settings.Generation + 1)
+	_, err := r.Store.Stat(ctx, next)
+	switch {
+	case errors.Is(err, objstore.ErrNotFound):
+		return nil
+	case err != nil:
+		return StoreError("look for newer settings in", r.Store, next, err)
 	}
-	k, err := r.Settings.OpenIndexKey(r.Keys.Identities...)
-	if err != nil {
-		return k, uerr.New(uerr.KindOf(err), "open the index key of", r.Store.String(), err, uerr.HintOf(err))
-	}
-	return k, nil
+	return uerr.New(uerr.Precond, "write to", r.Store.String(), errors.New("the owner changed the keys of the repository meanwhile"), "run the same command again")
 }
 
-// IdentitiesFor are the identities that open the object key: all that were given.
-func (r *Repo) IdentitiesFor(key string) []age.Identity {
-	return r.Keys.Identities
+// IndexKey is the index key in force: the host's own, or the one unsealed with an identity.
+func (r *Repo) IndexKey() (IndexKey, error) { return r.IndexKeyOf(r.Settings.Epoch) }
+
+// IndexKeyOf is the index key of an epoch, which proves the snapshots of its time.
+func (r *Repo) IndexKeyOf(epoch int) (IndexKey, error) {
+	const op = "open the index key of"
+	if k := r.Keys.Index; k != nil && k.Epoch == epoch {
+		return *k, nil
+	}
+	err := error(uerr.New(uerr.Integrity, "", "", fmt.Errorf("no generation of the settings has an index key of epoch %d", epoch), "practicectl backup verify"))
+	for _, s := range slices.Backward(r.Generations) {
+		if s.Epoch != epoch {
+			continue
+		}
+		var k IndexKey
+		if k, err = s.OpenIndexKey(r.IdentitiesFor(SettingsKey(s.Generation))...); err == nil {
+			return k, nil
+		}
+	}
+	return IndexKey{}, uerr.New(uerr.KindOf(err), op, r.Store.String(), err, uerr.HintOf(err))
 }
 
 // ReadObject reads a whole object of at most limit bytes. Errors are the store's.

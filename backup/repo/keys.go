@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -117,6 +118,9 @@ func (k IndexKey) derive(purpose string) []byte {
 	blake3.DeriveKey(fmt.Sprintf("practicectl backup v1 %s epoch %d", purpose, k.Epoch), k.secret[:], out)
 	return out
 }
+
+// Check names the key without giving it away: 16 bytes derived from it, hexadecimal.
+func (k IndexKey) Check() string { return hex.EncodeToString(k.derive("check")[:16]) }
 
 // Hasher makes ids. It is not safe for concurrent use; make one for each goroutine.
 type Hasher struct {

@@ -1,10 +1,12 @@
 package repo
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -37,7 +39,31 @@ type PackIndex struct {
 // MaxSegmentIDs is the number of ids after which a writer begins another segment.
 const MaxSegmentIDs = 1 << 20
 
-const segmentMagic = "practicectl index 1\n"
+const segmentMagic = "practicectl index 1"
+
+// segmentHead begins each segment. It tells the epoch, since what an older key sealed is of no use to a newer one.
+func (k IndexKey) segmentHead() string {
+	if k.Epoch == 1 {
+		return segmentMagic + "\n"
+	}
+	return fmt.Sprintf("%s epoch %d\n", segmentMagic, k.Epoch)
+}
+
+// IsOld tells whether a segment says that it is of an earlier epoch than k.
+func (k IndexKey) IsOld(data []byte) bool {
+	line, _, ok := bytes.Cut(data[:min(len(data), 64)], []byte("\n"))
+	rest, is := strings.CutPrefix(string(line), segmentMagic)
+	if !ok || !is {
+		return false
+	}
+	epoch := 1
+	if rest != "" {
+		if n, err := fmt.Sscanf(rest, " epoch %d", &epoch); err != nil || n != 1 {
+			return false
+		}
+	}
+	return epoch < k.Epoch
+}
 
 // SealSegment encodes packs for the object key.
 func (k IndexKey) SealSegment(key string, packs []PackIndex) ([]byte, error) {
@@ -46,9 +72,10 @@ func (k IndexKey) SealSegment(key string, packs []PackIndex) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, len(segmentMagic)+aead.NonceSize(), len(segmentMagic)+aead.NonceSize()+len(plain)+aead.Overhead())
-	copy(out, segmentMagic)
-	nonce := out[len(segmentMagic):]
+	magic := k.segmentHead()
+	out := make([]byte, len(magic)+aead.NonceSize(), len(magic)+aead.NonceSize()+len(plain)+aead.Overhead())
+	copy(out, magic)
+	nonce := out[len(magic):]
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
 	}
@@ -61,11 +88,12 @@ func (k IndexKey) OpenSegment(key string, data []byte) ([]PackIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := len(segmentMagic) + aead.NonceSize()
-	if len(data) < head || string(data[:len(segmentMagic)]) != segmentMagic {
-		return nil, errors.New("it is no index segment")
+	magic := k.segmentHead()
+	head := len(magic) + aead.NonceSize()
+	if len(data) < head || string(data[:len(magic)]) != magic {
+		return nil, errors.New("it is no index segment of this epoch")
 	}
-	plain, err := aead.Open(nil, data[len(segmentMagic):head], data[head:], []byte(key))
+	plain, err := aead.Open(nil, data[len(magic):head], data[head:], []byte(key))
 	if err != nil {
 		return nil, errors.New("it was changed, or sealed with another index key")
 	}

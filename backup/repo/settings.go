@@ -36,8 +36,11 @@ type Settings struct {
 	Previous   string    `json:"previous,omitempty"` // SHA-256 of the generation before, as it is stored
 	Recipients []string  `json:"recipients"`
 	Epoch      int       `json:"index_epoch"`
-	IndexKey   []byte    `json:"index_key"` // the file of [IndexKey.Encode], sealed to the recipients
+	IndexKey   []byte    `json:"index_key"`             // the file of [IndexKey.Encode], sealed to the recipients
+	IndexCheck string    `json:"index_check,omitempty"` // [IndexKey.Check]: tells a host whether a key is the right one
 	Writers    []Writer  `json:"writers"`
+	// Keyring opens to the recipients of a rotation what was sealed before it.
+	Keyring []KeyringSegment `json:"keyring,omitempty"`
 }
 
 // WriterOf finds the key of a host.
@@ -49,6 +52,9 @@ func (s Settings) WriterOf(host string) (ed25519.PublicKey, bool) {
 	}
 	return nil, false
 }
+
+// SettingsFingerprint is a short name of a stored generation for people to compare, as [sealed.Fingerprint] of its checksum.
+func SettingsFingerprint(data []byte) string { return sealed.Fingerprint(DocumentSum(data)) }
 
 // OpenIndexKey decrypts the index key with an identity.
 func (s Settings) OpenIndexKey(ids ...age.Identity) (IndexKey, error) {
@@ -112,6 +118,11 @@ func ParseSettings(data []byte, root Root, n int, previous []byte) (Settings, er
 		return s, errors.New("it does not follow the generation before")
 	case len(s.Recipients) < 2:
 		return s, errors.New("it names fewer than two recipients")
+	}
+	for _, k := range s.Keyring {
+		if _, err := ParsePackID(k.Name); err != nil {
+			return s, errors.New("it names a keyring that cannot be")
+		}
 	}
 	return s, nil
 }

@@ -63,7 +63,7 @@ func (p *Plan) fetchPack(ctx context.Context, id repo.PackID, to sink, task prog
 	if err != nil {
 		return bad(err)
 	}
-	key, err := p.repo.IndexKey()
+	key, err := p.repo.IndexKeyOf(p.Snapshot.Epoch)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func NewPlan(ctx context.Context, r *repo.Repo, s repo.Snapshot, target string) 
 	if p.body, err = r.Body(s); err != nil {
 		return nil, err
 	}
-	key, err := r.IndexKey()
+	key, err := r.IndexKeyOf(s.Header.Epoch)
 	if err != nil {
 		return nil, err
 	}

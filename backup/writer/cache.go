@@ -3,6 +3,7 @@ package writer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,11 +19,12 @@ import (
 // cache keeps copies of this host's index segments and, until a run has committed, the index of each pack that it stored.
 // Segments are sealed with their own names, so that a copy can be trusted as much as the object.
 type cache struct {
-	dir   string
-	store objstore.Store
-	key   repo.IndexKey
-	host  string
-	next  int // sequence number of the next segment
+	dir        string
+	store      objstore.Store
+	key        repo.IndexKey
+	host       string
+	generation int // of the settings that the run works with
+	next       int // sequence number of the next segment
 }
 
 // knownPack is a pack named by the index.
@@ -83,7 +85,7 @@ func sequence(key string) int {
 
 func (c *cache) segment(ctx context.Context, key string) ([]repo.PackIndex, error) {
 	if data, err := os.ReadFile(c.segmentFile(key)); err == nil {
-		if packs, err := c.key.OpenSegment(key, data); err == nil {
+		if packs, err := c.key.OpenSegment(key, data); err == nil || c.key.IsOld(data) {
 			return packs, nil
 		}
 	}
@@ -93,6 +95,9 @@ func (c *cache) segment(ctx context.Context, key string) ([]repo.PackIndex, erro
 	}
 	packs, err := c.key.OpenSegment(key, data)
 	if err != nil {
+		if c.key.IsOld(data) {
+			return nil, c.keep(c.segmentFile(key), data)
+		}
 		return nil, repo.Tampered("read the index of", c.store, key, err)
 	}
 	return packs, c.keep(c.segmentFile(key), data)
@@ -113,12 +118,15 @@ func cacheError(path string, err error) error {
 	return uerr.New(uerr.Precond, "keep the backup's cache", path, err, "run the command as the account that owns the instance")
 }
 
-// pendingKey binds a pending file to its pack as a segment is bound to its object.
-func pendingKey(id repo.PackID) string { return "pending/" + id.String() }
+// pendingKey binds a pending file to its pack as a segment is bound to its object, and to the generation of the settings that
+// the pack was sealed for: a rotation of keys that did not see the pack does not hand it on to the new identities.
+func (c *cache) pendingKey(id repo.PackID) string {
+	return fmt.Sprintf("pending/%d/%s", c.generation, id)
+}
 
 // remember notes the content of a stored pack, so that the next run uses it when this one does not commit.
 func (c *cache) remember(p repo.PackIndex) error {
-	data, err := c.key.SealSegment(pendingKey(p.Pack.ID), []repo.PackIndex{p})
+	data, err := c.key.SealSegment(c.pendingKey(p.Pack.ID), []repo.PackIndex{p})
 	if err != nil {
 		return err
 	}
@@ -141,11 +149,11 @@ func (c *cache) pending() ([]knownPack, error) {
 		if err != nil {
 			continue
 		}
-		packs, err := c.key.OpenSegment(pendingKey(id), data)
+		packs, err := c.key.OpenSegment(c.pendingKey(id), data)
 		if err != nil || len(packs) != 1 || packs[0].Pack.ID != id {
 			continue
 		}
-		out = append(out, knownPack{index: packs[0], from: pendingKey(id), pending: true})
+		out = append(out, knownPack{index: packs[0], from: c.pendingKey(id), pending: true})
 	}
 	return out, nil
 }

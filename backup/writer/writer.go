@@ -37,6 +37,7 @@ type Options struct {
 	Recipients []age.Recipient
 	Key        repo.IndexKey
 	Host       string
+	Generation int // of the settings; notes about packs that another generation sealed are dropped
 	PackSize   int // bytes at which a pack is closed; 0: repo.PackTarget
 	// Absent are packs that count as not stored, although they are: garbage collection has them on its list, or too little of
 	// them is still in use. What lies in them is stored again; nothing new refers to them.
@@ -88,7 +89,7 @@ func Open(ctx context.Context, o Options) (*Writer, error) {
 	w := &Writer{o: o, table: newTable()}
 	w.ctx, w.fail = context.WithCancelCause(ctx)
 	w.up.SetLimit(uploads)
-	w.cache = &cache{dir: o.Cache, store: o.Store, key: o.Key, host: o.Host}
+	w.cache = &cache{dir: o.Cache, store: o.Store, key: o.Key, host: o.Host, generation: o.Generation}
 	stored, err := w.storedPacks(ctx)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func TestO4_KeyGenerateWritesAnIdentityThatOpens(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &made); err != nil {
 			t.Fatalf("%s: %v in %s", name, err, stdout)
 		}
-		ids, err := sealed.LoadIdentities(out, func() (secret.Text, error) { return secret.New(c.pass), nil })
+		ids, err := sealed.LoadIdentities(out, sealed.Ask{Passphrase: func() (secret.Text, error) { return secret.New(c.pass), nil }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -138,16 +138,16 @@ type identityFlags struct {
 }
 
 func (i *identityFlags) bind(f *pflag.FlagSet, use string) {
-	f.StringArrayVar(&i.files, "identity", nil, "identity file "+use+"; may be repeated")
+	f.StringArrayVar(&i.files, "identity", nil, "identity file "+use+", - for stdin; may be repeated")
 	f.StringVar(&i.passphrase, "passphrase-file", "", "file with the passphrase of the identity file, - for stdin")
 }
 
 func (i identityFlags) load(r *run) ([]age.Identity, error) {
 	var out []age.Identity
 	for _, path := range i.files {
-		ids, err := sealed.LoadIdentities(path, func() (secret.Text, error) {
+		ids, err := sealed.LoadIdentities(path, sealed.Ask{Stdin: r.app.In, Plugin: r.pluginUI(), Passphrase: func() (secret.Text, error) {
 			return r.readSecret("passphrase-file", "Passphrase of "+path, i.passphrase)
-		})
+		}})
 		if err != nil {
 			return nil, err
 		}

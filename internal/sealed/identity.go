@@ -37,6 +37,23 @@ func NewPostQuantumIdentity() (*Identity, error) {
 	return &Identity{id: id, recipient: id.Recipient().String(), text: secret.New(id.String())}, nil
 }
 
+// OneIdentity is the one identity among loaded ones, in a form that can be written again. Error: there are several, or it is a
+// plugin's.
+func OneIdentity(ids []age.Identity) (*Identity, error) {
+	if len(ids) != 1 {
+		return nil, fmt.Errorf("there are %d private keys and one is wanted", len(ids))
+	}
+	switch id := ids[0].(type) {
+	case *Identity:
+		return id, nil
+	case *age.X25519Identity:
+		return &Identity{id: id, recipient: RecipientOf(id), text: secret.New(id.String())}, nil
+	case *age.HybridIdentity:
+		return &Identity{id: id, recipient: RecipientOf(id), text: secret.New(id.String())}, nil
+	}
+	return nil, errors.New("it is the identity of a plugin: its secret is not in the file")
+}
+
 // Unwrap makes an Identity usable with [Open].
 func (i *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) { return i.id.Unwrap(stanzas) }
 

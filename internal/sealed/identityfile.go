@@ -30,12 +30,19 @@ const (
 	maxWorkFactor = 20
 )
 
-// LoadIdentities reads an identity file: plain as age-keygen writes it, or itself protected by a passphrase (binary
-// or armored). passphrase is called only for a protected file; it may be nil when nobody can be asked.
-// Error kinds: NotFound, Auth (wrong passphrase, or not an identity file), Integrity, NeedConfirm.
-func LoadIdentities(path string, passphrase func() (secret.Text, error)) ([]age.Identity, error) {
+// Ask is where an identity and what protects it come from besides its file.
+type Ask struct {
+	Stdin      io.Reader                   // what the path "-" stands for; nil: not offered
+	Passphrase func() (secret.Text, error) // called only for a protected file; nil: nobody can be asked
+	Plugin     *PluginUI                   // of age plugins; nil: they can ask nothing
+}
+
+// LoadIdentities reads an identity file: plain as age-keygen writes it, itself protected by a passphrase (binary or armored),
+// or the lines typed from a paper page, of an identity or of enough shares of one. Error kinds: NotFound, Auth (wrong
+// passphrase, or not an identity file), Integrity, NeedConfirm.
+func LoadIdentities(path string, ask Ask) ([]age.Identity, error) {
 	const op = "read the identity file"
-	data, err := readBounded(path)
+	data, err := ask.read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, uerr.New(uerr.NotFound, op, path, errors.New("there is no such file"), "bring the offline identity file and name it: --identity FILE")
@@ -43,10 +50,10 @@ func LoadIdentities(path string, passphrase func() (secret.Text, error)) ([]age.
 		return nil, uerr.New(uerr.Auth, op, path, err, "")
 	}
 	if isProtected(data) {
-		if passphrase == nil {
+		if ask.Passphrase == nil {
 			return nil, uerr.New(uerr.NeedConfirm, op, path, errors.New("it is protected by a passphrase and nobody can be asked"), "give --passphrase-file FILE")
 		}
-		pass, err := passphrase()
+		pass, err := ask.Passphrase()
 		if err != nil {
 			return nil, err
 		}
@@ -58,22 +65,44 @@ func LoadIdentities(path string, passphrase func() (secret.Text, error)) ([]age.
 			return nil, uerr.New(uerr.Auth, op, path, err, "")
 		}
 	}
-	ids, err := ParseIdentities(data)
+	ids, err := parseIdentities(data, ask.Plugin)
 	if err != nil {
 		return nil, uerr.New(uerr.Auth, op, path, err, "give the file that practicectl key generate wrote")
 	}
 	return ids, nil
 }
 
+func (a Ask) read(path string) ([]byte, error) {
+	if path == "-" && a.Stdin != nil {
+		return bounded(a.Stdin)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := bounded(f)
+	return data, errors.Join(err, f.Close())
+}
+
 // ParseIdentities reads private keys, one a line; empty lines and lines beginning with # are skipped. Its errors
 // name lines and never quote them.
-func ParseIdentities(data []byte) ([]age.Identity, error) {
+func ParseIdentities(data []byte) ([]age.Identity, error) { return parseIdentities(data, nil) }
+
+func parseIdentities(data []byte, ui *PluginUI) ([]age.Identity, error) {
 	var out []age.Identity
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, maxIdentityFile)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if isPluginIdentity(line) {
+			id, err := parsePluginIdentity(line, ui)
+			if err != nil {
+				return nil, fmt.Errorf("line %d is not a whole identity of an age plugin", n)
+			}
+			out = append(out, id)
 			continue
 		}
 		ids, err := age.ParseIdentities(strings.NewReader(line))
@@ -187,13 +216,9 @@ func isProtected(data []byte) bool {
 	return bytes.HasPrefix(data, []byte(ageIntro)) || bytes.HasPrefix(data, []byte(armor.Header))
 }
 
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func bounded(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxIdentityFile+1))
 	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxIdentityFile+1))
-	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	if len(data) > maxIdentityFile {

@@ -66,7 +66,7 @@ func TestIdentityFile(t *testing.T) {
 		return func() (secret.Text, error) { return secret.New(s), nil }
 	}
 	for path, ask := range map[string]func() (secret.Text, error){plainFile: nil, lockedFile: pass("correct horse")} {
-		ids, err := LoadIdentities(path, ask)
+		ids, err := LoadIdentities(path, Ask{Passphrase: ask})
 		if err != nil || len(ids) != 1 {
 			t.Fatalf("%s: %v", path, err)
 		}
@@ -84,13 +84,13 @@ func TestIdentityFile(t *testing.T) {
 		t.Error("the protected file shows keys")
 	}
 
-	if _, err := LoadIdentities(lockedFile, pass("wrong")); uerr.KindOf(err) != uerr.Auth {
+	if _, err := LoadIdentities(lockedFile, Ask{Passphrase: pass("wrong")}); uerr.KindOf(err) != uerr.Auth {
 		t.Errorf("wrong passphrase: %v", err)
 	}
-	if _, err := LoadIdentities(lockedFile, nil); uerr.KindOf(err) != uerr.NeedConfirm {
+	if _, err := LoadIdentities(lockedFile, Ask{}); uerr.KindOf(err) != uerr.NeedConfirm {
 		t.Errorf("nobody to ask: %v", err)
 	}
-	if _, err := LoadIdentities(filepath.Join(dir, "missing"), nil); uerr.KindOf(err) != uerr.NotFound {
+	if _, err := LoadIdentities(filepath.Join(dir, "missing"), Ask{}); uerr.KindOf(err) != uerr.NotFound {
 		t.Errorf("missing: %v", err)
 	}
 	if err := WriteIdentity(plainFile, id, secret.Text{}, created); uerr.KindOf(err) != uerr.Precond {
@@ -101,7 +101,7 @@ func TestIdentityFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadIdentities(path, nil); uerr.KindOf(err) != uerr.Auth {
+		if _, err := LoadIdentities(path, Ask{}); uerr.KindOf(err) != uerr.Auth {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestIdentityFile(t *testing.T) {
 	if err := os.WriteFile(path, damaged, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadIdentities(path, pass("correct horse")); uerr.KindOf(err) != uerr.Integrity {
+	if _, err := LoadIdentities(path, Ask{Passphrase: pass("correct horse")}); uerr.KindOf(err) != uerr.Integrity {
 		t.Errorf("damaged: %v", err)
 	}
 }

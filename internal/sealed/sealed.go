@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"filippo.io/age"
 
@@ -21,9 +22,25 @@ func Seal(w io.Writer, recipients ...age.Recipient) (io.WriteCloser, error) {
 	}
 	out, err := age.Encrypt(w, recipients...)
 	if err != nil {
-		return nil, uerr.New(uerr.Failed, "encrypt", "", err, "")
+		return nil, sealError(recipients, err)
 	}
 	return out, nil
+}
+
+// sealError tells a plugin that failed from recipients that may not be mixed: age reports the latter without a type.
+func sealError(recipients []age.Recipient, err error) error {
+	var known *uerr.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case strings.Contains(err.Error(), "incompatible recipients"):
+		for _, r := range recipients[1:] {
+			if a, b := AlgorithmOf(recipients[0]), AlgorithmOf(r); a != b {
+				return mixed(a, b)
+			}
+		}
+	}
+	return uerr.New(uerr.Failed, "encrypt", "", err, "")
 }
 
 // SealBytes is Seal for bytes at hand.
@@ -100,7 +117,10 @@ func (o *openReader) Read(p []byte) (int, error) {
 // classify turns an error of age into one of ours. source is the error of the underlying reader, if it had one.
 func classify(err, source error) error {
 	var nomatch *age.NoIdentityMatchError
+	var known *uerr.Error
 	switch {
+	case errors.As(err, &known): // of a plugin, or of an identity of ours
+		return known
 	case source != nil && !errors.Is(source, io.ErrUnexpectedEOF):
 		return source
 	case errors.As(err, &nomatch):
