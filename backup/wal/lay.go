@@ -25,7 +25,7 @@ func Read(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
 	if err != nil {
 		return nil, repo.Tampered(op, r.Store, o.Key, err)
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxObject))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*Unit))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -22,9 +23,6 @@ import (
 	"practicectl/internal/sealed"
 	"practicectl/internal/uerr"
 )
-
-// maxObject is the most bytes of log in one object: a segment of the usual size.
-const maxObject = 16 << 20
 
 // HistoryName begins the name of a timeline's history file, in place of a stretch.
 const HistoryName = "history-"
@@ -68,9 +66,9 @@ func (r *Recorder) Take(_ context.Context, p pgcluster.WALPiece) error {
 		if len(r.buf) == 0 {
 			r.timeline, r.start = p.Timeline, p.End()-pgcluster.LSN(len(data))
 		}
-		n := min(len(data), maxObject-len(r.buf))
+		n := min(len(data), Unit-len(r.buf))
 		r.buf = append(r.buf, data[:n]...)
-		if data = data[n:]; len(r.buf) == maxObject {
+		if data = data[n:]; len(r.buf) == Unit {
 			r.send(r.buf)
 		}
 	}
@@ -105,8 +103,24 @@ func (r *Recorder) Wait() { _ = r.up.Wait() } // why it failed is known already
 
 // History stores the history file of a timeline beside the timeline's log.
 func (r *Recorder) History(timeline uint32, content []byte) (repo.WALObject, error) {
-	prefix := fmt.Sprintf("%s%d/%08X/%s", repo.WALPrefix, r.system, timeline, HistoryName)
-	return r.storeOne(prefix, prefix+r.hash.Chunk(content).String(), content)
+	b, err := BranchOf(r.system, timeline, content)
+	if err != nil {
+		return repo.WALObject{}, err
+	}
+	return r.storeOne(b.prefix(), b.Key(r.hash.Chunk(content)), content)
+}
+
+// BranchOf reads in a timeline's history file where it left the one before it.
+func BranchOf(system uint64, timeline uint32, history []byte) (Branch, error) {
+	entries, err := pgcluster.ParseHistory(string(history))
+	if err == nil && len(entries) == 0 {
+		err = errors.New("it names no timeline before this one")
+	}
+	if err != nil {
+		return Branch{}, uerr.New(uerr.Failed, "read the history of timeline", strconv.FormatUint(uint64(timeline), 10), err, "")
+	}
+	last := entries[len(entries)-1]
+	return Branch{System: system, Timeline: timeline, Parent: last.Timeline, At: last.End}, nil
 }
 
 // Added is the number of bytes stored.
@@ -119,14 +133,14 @@ func (r *Recorder) Added() int64 {
 func (r *Recorder) send(data []byte) {
 	r.buf = nil
 	o := Object{Start: r.start, End: r.start + pgcluster.LSN(len(data))}
-	stretch := fmt.Sprintf("%s%d/%08X/%016X-%016X-", repo.WALPrefix, r.system, r.timeline, uint64(o.Start), uint64(o.End))
-	o.Stored.Key = stretch + r.hash.Chunk(data).String()
+	stretch := Stretch{System: r.system, Timeline: r.timeline, Start: o.Start, End: o.End}
+	o.Stored.Key = stretch.Key(r.hash.Chunk(data))
 	r.mu.Lock()
 	at := len(r.done)
 	r.done = append(r.done, o)
 	r.mu.Unlock()
 	r.up.Go(func() error {
-		stored, err := r.storeOne(stretch, o.Stored.Key, data)
+		stored, err := r.storeOne(stretch.prefix(), o.Stored.Key, data)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.done[at].Stored = stored
@@ -143,13 +157,12 @@ func (r *Recorder) storeOne(stretch, key string, data []byte) (repo.WALObject, e
 		case err != nil:
 			return o, repo.StoreError(op, r.store, key, err)
 		case info.Key != key && strings.HasPrefix(info.Key, stretch):
-			return o, uerr.New(uerr.Fenced, op, r.store.String()+" "+info.Key, errors.New("another cluster stored different log under the same position: a copy of this database writes to the same repository"),
-				"stop the copy, or give it a repository of its own: practicectl backup init")
+			return o, Forked(op, r.store, info.Key)
 		case info.Key == key:
 			return r.stored(key)
 		}
 	}
-	packed, err := pack(data, r.recipients)
+	packed, err := Pack(data, r.recipients)
 	if err != nil {
 		return o, err
 	}
@@ -174,7 +187,14 @@ func (r *Recorder) stored(key string) (repo.WALObject, error) {
 	return repo.WALObject{Key: key, Size: int64(len(data)), SHA256: fmt.Sprintf("%x", sha256.Sum256(data))}, nil
 }
 
-func pack(data []byte, recipients []age.Recipient) ([]byte, error) {
+// Forked is the error for an object that another cluster with the same identity stored where ours belongs.
+func Forked(op string, st objstore.Store, key string) error {
+	return uerr.New(uerr.Fenced, op, st.String()+" "+key, errors.New("another cluster stored different log under the same position: a copy of this database writes to the same repository"),
+		"stop the copy, or give it a repository of its own: practicectl backup init")
+}
+
+// Pack makes the object for a piece of log: an age file of one zstd frame.
+func Pack(data []byte, recipients []age.Recipient) ([]byte, error) {
 	enc, err := repo.NewEncoder()
 	if err != nil {
 		return nil, err

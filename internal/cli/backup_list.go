@@ -14,18 +14,22 @@ import (
 )
 
 type backupListResult struct {
-	Repository string        `json:"repository"`
-	Store      string        `json:"store"`
-	Recipients []string      `json:"recipients"`
-	Snapshots  []backup.Item `json:"snapshots"`
+	Repository string          `json:"repository"`
+	Store      string          `json:"store"`
+	Recipients []string        `json:"recipients"`
+	Snapshots  []backup.Item   `json:"snapshots"`
+	Windows    []backup.Window `json:"windows"` // every point in them can be restored
 }
 
 func (a *app) backupListCmd() *cobra.Command {
 	var s storeFlags
 	return a.leaf(leaf{
-		Use: "list", Short: "List the snapshots",
+		Use: "list", Short: "List the snapshots and what else can be restored",
 		Long: `Lists all snapshots of the repository, the newest last. No key is needed: the signed headers are readable for everyone,
-the content for nobody without an identity. A snapshot whose signature is wrong is shown as such.`,
+the content for nobody without an identity. A snapshot whose signature is wrong is shown as such.
+
+Below them stand the windows: stretches of the write-ahead log of which every moment can be restored with "restore run
+latest --to-time" and its like. Where one ends and another begins, log is missing in between.`,
 		Examples: []string{"practicectl backup list", "practicectl backup list --store /mnt/nas/backup --json"},
 		Args:     cobra.NoArgs,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond, uerr.Auth, uerr.Integrity, uerr.Unreachable},
@@ -39,8 +43,15 @@ the content for nobody without an identity. A snapshot whose signature is wrong 
 			if problem != nil && items == nil {
 				return problem
 			}
-			res := backupListResult{Repository: repository.Root.ID, Store: repository.Store.String(), Recipients: repository.Settings.Recipients, Snapshots: items}
-			if err := r.result(res, func(w io.Writer) { showSnapshots(w, items) }); err != nil {
+			windows, err := backup.Windows(ctx, repository, items)
+			if err != nil {
+				return err
+			}
+			res := backupListResult{repository.Root.ID, repository.Store.String(), repository.Settings.Recipients, items, windows}
+			if err := r.result(res, func(w io.Writer) {
+				showSnapshots(w, items)
+				showWindows(w, windows)
+			}); err != nil {
 				return err
 			}
 			if len(items) == 0 {
@@ -77,5 +88,17 @@ func showSnapshots(w io.Writer, items []backup.Item) {
 			rows[i] = slices.Delete(rows[i], 6, 7)
 		}
 	}
+	table(w, rows)
+}
+
+func showWindows(w io.Writer, windows []backup.Window) {
+	if len(windows) == 0 {
+		return
+	}
+	rows := [][]string{{"RESTORABLE FROM", "TO", "TIMELINE", "LOG"}}
+	for _, one := range windows {
+		rows = append(rows, []string{one.FromTime.UTC().Format(time.RFC3339), one.ToTime.UTC().Format(time.RFC3339), fmt.Sprint(one.Timeline), one.From.String() + " to " + one.To.String()})
+	}
+	fmt.Fprintln(w)
 	table(w, rows)
 }

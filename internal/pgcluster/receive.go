@@ -21,6 +21,11 @@ type ReceiveOptions struct {
 	Durable func() LSN
 	// Started is told once that the log is held from Start on: from then on nothing after it can be missed.
 	Started func(ReceiveStart)
+	// Heard is told where the server's log ends, whenever it says so. Nil: nobody.
+	Heard func(end LSN)
+	// Quiet is how long nothing may come, not even the answer to a question, until the connection counts as dead; a database
+	// in which nothing happens does answer. 0: a minute.
+	Quiet time.Duration
 }
 
 // ReceiveStart says what is received.
@@ -53,7 +58,7 @@ const (
 
 // ReceiveWAL streams the write-ahead log over the replication protocol into sink until o.Until is reached; it follows
 // the server to a new timeline. It returns ctx.Err() when ctx ends first and sink's error as it is. Error kinds: WALGap
-// (the server has removed the log), Locked (the slot is in use), Auth, Unreachable.
+// (the server has removed the log), Fenced (the server never had it), Locked (the slot is in use), Auth, Unreachable.
 func ReceiveWAL(ctx context.Context, connString string, o ReceiveOptions, sink func(ctx context.Context, piece WALPiece) error) error {
 	if o.Slot != "" {
 		if err := checkSlot(o.Slot); err != nil {
@@ -63,6 +68,9 @@ func ReceiveWAL(ctx context.Context, connString string, o ReceiveOptions, sink f
 	conn, err := openReplication(ctx, connString)
 	if err != nil {
 		return err
+	}
+	if o.Quiet == 0 {
+		o.Quiet = time.Minute
 	}
 	r := receiver{conn: conn, o: o, sink: sink}
 	err = r.begin(ctx)
@@ -86,6 +94,8 @@ type receiver struct {
 	timeline uint32
 	next     LSN // position of the next byte
 	reported time.Time
+	heard    time.Time // when the server last said something
+	asked    time.Time // when it was last asked to
 }
 
 // begin finds out where to start and holds the log there.
@@ -102,12 +112,12 @@ func (r *receiver) begin(ctx context.Context) error {
 		r.timeline = sys.Timeline
 	}
 	if r.o.Slot != "" {
-		held, err := slotStart(ctx, r.conn, r.o.Slot, r.o.Temporary)
+		slot, err := ensureSlot(ctx, r.conn, r.o.Slot, r.o.Temporary)
 		if err != nil {
 			return err
 		}
 		if r.next == 0 {
-			r.next = held
+			r.next = slot.Held
 		}
 	}
 	if r.next == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -45,26 +44,6 @@ func TimelineHistory(ctx context.Context, connString string, timeline uint32) (n
 		return "", nil, closeReplication(ctx, conn, replicationError("fetch the history of timeline "+strconv.FormatUint(uint64(timeline), 10), err))
 	}
 	return string(rows[0][0]), rows[0][1], closeReplication(ctx, conn, nil)
-}
-
-// DropSlot removes a replication slot; a slot that is not there is fine.
-func DropSlot(ctx context.Context, connString, slot string) error {
-	if err := checkSlot(slot); err != nil {
-		return err
-	}
-	conn, err := openReplication(ctx, connString)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+slot).ReadAll()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42704" {
-		err = nil
-	}
-	if err != nil {
-		err = replicationError("drop the replication slot "+slot, err)
-	}
-	return closeReplication(ctx, conn, err)
 }
 
 func openReplication(ctx context.Context, connString string) (*pgconn.PgConn, error) {
@@ -136,43 +115,6 @@ func segmentSize(ctx context.Context, conn *pgconn.PgConn) (uint32, error) {
 		}
 	}
 	return 0, uerr.New(uerr.Failed, "ask for the size of WAL segments", "", fmt.Errorf("%q makes no sense", text), "")
-}
-
-// slotStart makes the slot when it is missing and returns where it holds the log; 0 when it holds none.
-func slotStart(ctx context.Context, conn *pgconn.PgConn, slot string, temporary bool) (LSN, error) {
-	op := "make the replication slot " + slot
-	kind := ""
-	if temporary {
-		kind = "TEMPORARY "
-	}
-	_, err := conn.Exec(ctx, "CREATE_REPLICATION_SLOT "+slot+" "+kind+"PHYSICAL RESERVE_WAL").ReadAll()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42710" && !temporary {
-		err = nil // a permanent slot stays between runs
-	}
-	if err != nil {
-		return 0, replicationError(op, err)
-	}
-	rows, err := command(ctx, conn, "READ_REPLICATION_SLOT "+slot)
-	if err != nil {
-		return 0, replicationError(op, err)
-	}
-	if len(rows[0]) < 2 || string(rows[0][0]) != "physical" {
-		return 0, uerr.New(uerr.Precond, op, "", errors.New("it exists and is not a physical slot"), "choose another name")
-	}
-	if len(rows[0][1]) == 0 {
-		return 0, nil
-	}
-	return ParseLSN(string(rows[0][1]))
-}
-
-var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
-
-func checkSlot(slot string) error {
-	if slotName.MatchString(slot) {
-		return nil
-	}
-	return uerr.New(uerr.Config, "use the replication slot", strconv.Quote(slot), errors.New("want lower-case letters, digits and underscores"), "")
 }
 
 // replicationError gives a server's refusal its kind.

@@ -26,6 +26,7 @@ func (r *receiver) stream(ctx context.Context) (bool, error) {
 	if err := r.conn.Frontend().Flush(); err != nil {
 		return false, replicationError(op, err)
 	}
+	r.heard = time.Now()
 	for {
 		if r.reached() {
 			return true, r.finish(ctx)
@@ -34,8 +35,14 @@ func (r *receiver) stream(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, replicationError(op, err)
 		}
+		if msg != nil {
+			r.heard = time.Now()
+		}
 		switch msg := msg.(type) {
 		case nil: // nothing came for a while
+			if err := r.listen(op); err != nil {
+				return false, err
+			}
 		case *pgproto3.CopyData:
 			if err := r.data(ctx, msg.Data); err != nil {
 				return false, err
@@ -51,11 +58,25 @@ func (r *receiver) stream(ctx context.Context) (bool, error) {
 			return false, uerr.New(uerr.Failed, op, "", fmt.Errorf("unexpected message %T", msg), "")
 		}
 		if time.Since(r.reported) > statusInterval {
-			if err := r.report(); err != nil {
+			if err := r.report(false); err != nil {
 				return false, replicationError(op, err)
 			}
 		}
 	}
+}
+
+// listen tells a quiet server, which answers when it is asked, from one that is gone without a word.
+func (r *receiver) listen(op string) error {
+	switch silent := time.Since(r.heard); {
+	case silent > r.o.Quiet:
+		return uerr.New(uerr.Unreachable, op, "", fmt.Errorf("the server has said nothing for %s, although it was asked", silent.Round(time.Second)), "look: practicectl db status")
+	case silent > r.o.Quiet/3 && time.Since(r.asked) > r.o.Quiet/3:
+		r.asked = time.Now()
+		if err := r.report(true); err != nil {
+			return replicationError(op, err)
+		}
+	}
+	return nil
 }
 
 func (r *receiver) reached() bool {
@@ -88,14 +109,23 @@ func (r *receiver) data(ctx context.Context, msg []byte) error {
 		if start != r.next {
 			return bad("the server sent position " + start.String())
 		}
+		r.hear(msg[9:])
 		return r.pieces(ctx, msg[25:])
 	case len(msg) >= 18 && msg[0] == 'k':
+		r.hear(msg[1:])
 		if msg[17] == 1 {
-			return r.report()
+			return r.report(false)
 		}
 		return nil
 	}
 	return bad("the server sent a malformed message")
+}
+
+// hear passes on where the server says that its log ends.
+func (r *receiver) hear(end []byte) {
+	if r.o.Heard != nil {
+		r.o.Heard(LSN(binary.BigEndian.Uint64(end)))
+	}
 }
 
 // pieces hands the bytes to the sink, cut at the ends of segments.
@@ -120,6 +150,7 @@ func (r *receiver) take(ctx context.Context, piece WALPiece) error {
 	told := make(chan error, 1)
 	first := time.AfterFunc(statusInterval, func() { told <- r.reportUntil(taken) })
 	err := r.sink(ctx, piece)
+	r.heard = time.Now() // while the sink ran, nobody listened
 	close(taken)
 	if !first.Stop() {
 		if reportErr := <-told; err == nil && reportErr != nil {
@@ -134,7 +165,7 @@ func (r *receiver) reportUntil(done <-chan struct{}) error {
 	tick := time.NewTicker(statusInterval)
 	defer tick.Stop()
 	for {
-		if err := r.report(); err != nil {
+		if err := r.report(false); err != nil {
 			return err
 		}
 		select {
@@ -145,8 +176,8 @@ func (r *receiver) reportUntil(done <-chan struct{}) error {
 	}
 }
 
-// report sends a standby status update: what we have and what is safe with us.
-func (r *receiver) report() error {
+// report sends a standby status update: what we have and what is safe with us. It may ask for an answer.
+func (r *receiver) report(ask bool) error {
 	safe := r.next
 	if r.o.Durable != nil {
 		safe = min(r.o.Durable(), r.next)
@@ -155,14 +186,18 @@ func (r *receiver) report() error {
 	for _, v := range []uint64{uint64(r.next), uint64(safe), 0, uint64(time.Now().UnixMicro() - 946684800*1_000_000)} {
 		msg = binary.BigEndian.AppendUint64(msg, v)
 	}
-	r.conn.Frontend().Send(&pgproto3.CopyData{Data: append(msg, 0)})
+	answer := byte(0)
+	if ask {
+		answer = 1
+	}
+	r.conn.Frontend().Send(&pgproto3.CopyData{Data: append(msg, answer)})
 	r.reported = time.Now()
 	return r.conn.Frontend().Flush()
 }
 
 // finish ends the stream in good order, so that the server takes note of the last report.
 func (r *receiver) finish(ctx context.Context) error {
-	if err := r.report(); err != nil {
+	if err := r.report(false); err != nil {
 		return replicationError("end the log stream", err)
 	}
 	r.conn.Frontend().Send(&pgproto3.CopyDone{})
