@@ -34,7 +34,8 @@ func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 type Item struct {
 	Key      string       `json:"key"`
 	Snapshot *repo.Header `json:"snapshot,omitempty"`
-	Problem  string       `json:"problem,omitempty"` // why it cannot be trusted
+	Problem  string       `json:"problem,omitempty"`  // why it cannot be trusted
+	Shadowed string       `json:"shadowed,omitempty"` // what somebody put over it; it was read from the version below
 }
 
 // List reads the headers of all snapshots, oldest first. It needs no key. Snapshots that cannot be trusted are listed
@@ -46,7 +47,7 @@ func List(ctx context.Context, r *Repo) ([]Item, error) {
 	}
 	out := make([]Item, len(all))
 	for i := range all {
-		out[i].Key = all[i].Key
+		out[i].Key, out[i].Shadowed = all[i].Key, all[i].Shadowed
 		if all[i].Err != nil {
 			out[i].Problem = all[i].Err.Error()
 			err = all[i].Err

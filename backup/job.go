@@ -72,7 +72,7 @@ func (j *job) check(ctx context.Context) (err error) {
 	if uerr.KindOf(err) == uerr.Integrity {
 		// Whoever can add an object must not be able to stop the backups with it.
 		j.p.Warn("%v. This snapshot does not depend on it; look: practicectl backup verify", err)
-		parent, err = repo.Snapshot{}, nil
+		err = nil
 	}
 	if err != nil {
 		return err
@@ -83,7 +83,11 @@ func (j *job) check(ctx context.Context) (err error) {
 	}
 	created := j.o.Now().UTC().Truncate(time.Second)
 	if last := parent.Header.Created; !created.After(last) {
-		created = last.Add(time.Second) // a clock that went back must not make this snapshot look older than the last
+		if last.Sub(created) < repo.Future {
+			created = last.Add(time.Second) // a clock that went back must not make this snapshot look older than the last
+		} else {
+			j.p.Warn("the snapshot before, %s, is dated %s: a clock was wrong, or somebody made it up. This one takes the present time", parent.Header.ID[:12], last.Format(time.RFC3339))
+		}
 	}
 	j.header = repo.Header{
 		Format: repo.Format, Repository: j.repo.Root.ID, ID: hex.EncodeToString(id[:]), Parent: parent.Header.ID, Host: j.host, Created: created,
@@ -100,7 +104,13 @@ func (j *job) openWriter(ctx context.Context) (err error) {
 	j.writer, err = writer.Open(ctx, writer.Options{
 		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize, Cache: j.o.Cache, Crash: j.o.Crash,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	for _, junk := range j.writer.Junk() {
+		j.p.Warn("%v. What it names is stored again", junk)
+	}
+	return nil
 }
 
 func (j *job) startDatabase(ctx context.Context) (err error) {

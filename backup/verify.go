@@ -31,13 +31,22 @@ type VerifyReport struct {
 	Bytes     int64    `json:"bytes"`  // read
 	Opened    bool     `json:"opened"` // with an identity: everything was decrypted and proved
 	Problems  []string `json:"problems"`
+	Shadowed  []string `json:"shadowed"` // whole, but somebody put another version or a delete marker over them
 }
 
 // Verify checks a repository without any key: signatures, that everything referred to is there, and that each object is
 // what its name says. When the repository was opened with an identity it also decrypts everything and proves every page.
 // It goes on after a problem, so that all are listed; the error is of kind Integrity then.
 func Verify(ctx context.Context, r *Repo, o VerifyOptions, p progress.Reporter) (VerifyReport, error) {
-	v := &verification{repo: r, rep: VerifyReport{Problems: []string{}}}
+	v := &verification{rep: VerifyReport{Problems: []string{}, Shadowed: []string{}}}
+	mine := *r
+	mine.Shadowed = v.shadowed
+	r, v.repo = &mine, &mine
+	for _, err := range r.Ignored {
+		if err := v.problem(err); err != nil {
+			return v.rep, err
+		}
+	}
 	var snapshots []repo.Snapshot
 	if o.Snapshot == "" {
 		all, err := r.Snapshots(ctx)
@@ -75,6 +84,15 @@ type verification struct {
 	rep  VerifyReport
 }
 
+// shadowed notes an object that is whole below what somebody put over it.
+func (v *verification) shadowed(key string, why error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if text := key + ": " + why.Error(); !slices.Contains(v.rep.Shadowed, text) {
+		v.rep.Shadowed = append(v.rep.Shadowed, text)
+	}
+}
+
 // problem notes an integrity problem; any other error ends the verification.
 func (v *verification) problem(err error) error {
 	if uerr.KindOf(err) != uerr.Integrity {
@@ -90,6 +108,7 @@ func (v *verification) problem(err error) error {
 
 func (v *verification) verdict() error {
 	slices.Sort(v.rep.Problems)
+	slices.Sort(v.rep.Shadowed)
 	switch n := len(v.rep.Problems); n {
 	case 0:
 		return nil
@@ -132,7 +151,7 @@ func (v *verification) references(ctx context.Context, snapshots []repo.Snapshot
 		want[key] = o.Size
 	}
 	for _, prefix := range []string{repo.PackPrefix, repo.WALPrefix} {
-		for info, err := range v.repo.Store.List(ctx, prefix) {
+		for info, err := range repo.ListAll(ctx, v.repo.Store, prefix) {
 			if err != nil {
 				return nil, nil, repo.StoreError("list", v.repo.Store, prefix, err)
 			}

@@ -39,8 +39,13 @@ type Repo struct {
 	Others []objstore.Store
 	// Instead is called, from any goroutine, when one of the others had to be read, with what was wrong; nil: nobody asks.
 	Instead func(key string, other objstore.Store, why error)
+	// Shadowed is called, from any goroutine, when an object was found below a newer version that is not it; nil: nobody asks.
+	Shadowed func(key string, why error)
+	// Ignored is what lies under the names of later settings and is none: whoever can write can put it there.
+	Ignored []error
 
-	keyring keyring
+	settings []byte // the object of the last generation
+	keyring  keyring
 }
 
 const maxDocument = 8 << 20 // bytes of a settings or root object
@@ -49,22 +54,19 @@ const maxDocument = 8 << 20 // bytes of a settings or root object
 // and generation. Error kinds: NotFound (no repository there), Unreachable, Auth, Integrity.
 func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 	const op = "open the backup repository"
-	data, err := ReadObject(ctx, st, RootKey, maxDocument)
-	if errors.Is(err, objstore.ErrNotFound) {
-		return nil, uerr.New(uerr.NotFound, op, st.String(), errors.New("there is no repository"), "check --store, or make one: practicectl backup init")
-	}
-	if err != nil {
-		return nil, StoreError(op, st, RootKey, err)
-	}
 	r := &Repo{Store: st, Keys: k, keyring: keyring{keys: map[string][]byte{}}}
-	if r.Root, err = ParseRoot(data); err != nil {
-		return nil, Tampered(op, st, RootKey, err)
-	}
-	if p := k.Pin; p != nil && (p.Repository != r.Root.ID || !p.Owner.Equal(r.Root.Owner)) {
-		return nil, Tampered(op, st, RootKey, errors.New("it is not the repository that this host was set up for"))
-	}
-	if len(k.Owner) > 0 && !k.Owner.Equal(r.Root.Owner) {
-		return nil, Tampered(op, st, RootKey, errors.New("it is another owner's: somebody put it in the place of yours"))
+	_, _, err := proved(ctx, st, RootKey, 0, maxDocument, func(data []byte) (err error) {
+		r.Root, err = ParseRoot(data)
+		return errors.Join(err, k.expects(r.Root))
+	})
+	var bad notProved
+	switch {
+	case errors.Is(err, objstore.ErrNotFound):
+		return nil, uerr.New(uerr.NotFound, op, st.String(), errors.New("there is no repository"), "check --store, or make one: practicectl backup init")
+	case errors.As(err, &bad):
+		return nil, Tampered(op, st, RootKey, bad.error)
+	case err != nil:
+		return nil, StoreError(op, st, RootKey, err)
 	}
 	if err := r.readSettings(ctx, op); err != nil {
 		return nil, err
@@ -83,37 +85,67 @@ func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 	return r, nil
 }
 
+// expects refuses a root that is whole and another one than was meant.
+func (k Keys) expects(root Root) error {
+	if p := k.Pin; p != nil && (p.Repository != root.ID || !p.Owner.Equal(root.Owner)) {
+		return errors.New("it is not the repository that this host was set up for")
+	}
+	if len(k.Owner) > 0 && !k.Owner.Equal(root.Owner) {
+		return errors.New("it is another owner's: somebody put it in the place of yours")
+	}
+	return nil
+}
+
+// readSettings reads the generations in order. What lies under the name of a later one and does not prove is ignored, with all
+// after it: an attacker without the owner key could as well have deleted it, and must not stop backups and restores with it.
 func (r *Repo) readSettings(ctx context.Context, op string) error {
-	var previous []byte
-	n := 0
-	for info, err := range r.Store.List(ctx, SettingsPrefix) {
+	pinned := 1
+	if r.Keys.Pin != nil {
+		pinned = max(pinned, r.Keys.Pin.Generation)
+	}
+	there := map[string]bool{}
+	for info, err := range ListAll(ctx, r.Store, SettingsPrefix) {
 		if err != nil {
 			return StoreError(op, r.Store, SettingsPrefix, err)
 		}
-		n++
-		if info.Key != SettingsKey(n) {
-			return Tampered(op, r.Store, info.Key, fmt.Errorf("generation %d of the settings is missing", n))
+		there[info.Key] = true
+	}
+	var previous []byte
+	n := 1
+	for ; there[SettingsKey(n)]; n++ {
+		data, err := r.ReadProved(ctx, op, SettingsKey(n), 0, maxDocument, func(data []byte) error {
+			s, err := ParseSettings(data, r.Root, n, previous)
+			if p := r.Keys.Pin; err == nil && p != nil && p.Generation == n && p.Settings != DocumentSum(data) {
+				err = errors.New("the settings are not those that this host was set up with")
+			}
+			if err == nil {
+				r.Settings = s
+			}
+			return err
+		})
+		if uerr.KindOf(err) == uerr.Integrity && n > pinned {
+			r.Ignored = append(r.Ignored, err)
+			break
 		}
-		data, err := ReadObject(ctx, r.Store, info.Key, maxDocument)
 		if err != nil {
-			return StoreError(op, r.Store, info.Key, err)
-		}
-		if r.Settings, err = ParseSettings(data, r.Root, n, previous); err != nil {
-			return Tampered(op, r.Store, info.Key, err)
+			return err
 		}
 		r.Generations = append(r.Generations, r.Settings)
-		if p := r.Keys.Pin; p != nil && p.Generation == n && p.Settings != DocumentSum(data) {
-			return Tampered(op, r.Store, info.Key, errors.New("the settings are not those that this host was set up with"))
-		}
 		previous = data
 	}
-	switch p := r.Keys.Pin; {
-	case n == 0:
-		return uerr.New(uerr.NotFound, op, r.Store.String(), errors.New("the repository has no settings: its initialisation was interrupted"), "run the same again: practicectl backup init")
-	case p != nil && n < p.Generation:
-		return Tampered(op, r.Store, SettingsKey(n), fmt.Errorf("the store went back to generation %d of the settings; this host knows generation %d", n, p.Generation))
+	r.settings = previous
+	if len(there) >= n && len(r.Ignored) == 0 {
+		r.Ignored = append(r.Ignored, Tampered(op, r.Store, SettingsKey(n), errors.New("this generation of the settings is missing, and there are later ones")))
 	}
-	return nil
+	switch {
+	case n > pinned:
+		return nil
+	case len(there) > 0 && !there[SettingsKey(1)]:
+		return Tampered(op, r.Store, SettingsKey(1), errors.New("the first generation of the settings is missing"))
+	case n == 1:
+		return uerr.New(uerr.NotFound, op, r.Store.String(), errors.New("the repository has no settings: its initialisation was interrupted"), "run the same again: practicectl backup init")
+	}
+	return Tampered(op, r.Store, SettingsKey(n), fmt.Errorf("the store went back to generation %d of the settings; this host knows generation %d", n-1, pinned))
 }
 
 // CheckRecipients compares the recipients of a host's configuration with those that the owner signed. A difference means
@@ -133,13 +165,24 @@ func (r *Repo) CheckRecipients(configured []string) error {
 // CheckCurrent asks the store whether the owner changed the settings since the repository was opened. A writer asks before it
 // commits to anything, so that nothing new is sealed to recipients of the past. Error kinds: Precond, Unreachable, Auth.
 func (r *Repo) CheckCurrent(ctx context.Context) error {
-	next := SettingsKey(r.Settings.Generation + 1)
-	_, err := r.Store.Stat(ctx, next)
+	const op = "look for newer settings in"
+	n := r.Settings.Generation + 1
+	_, err := r.Store.Stat(ctx, SettingsKey(n))
 	switch {
 	case errors.Is(err, objstore.ErrNotFound):
 		return nil
 	case err != nil:
-		return StoreError("look for newer settings in", r.Store, next, err)
+		return StoreError(op, r.Store, SettingsKey(n), err)
+	}
+	_, err = r.ReadProved(ctx, op, SettingsKey(n), 0, maxDocument, func(data []byte) error {
+		_, err := ParseSettings(data, r.Root, n, r.settings)
+		return err
+	})
+	switch {
+	case uerr.KindOf(err) == uerr.Integrity:
+		return nil // not the owner's: see readSettings
+	case err != nil:
+		return err
 	}
 	return uerr.New(uerr.Precond, "write to", r.Store.String(), errors.New("the owner changed the keys of the repository meanwhile"), "run the same command again")
 }
@@ -177,14 +220,25 @@ func ReadSized(ctx context.Context, st objstore.Store, key string, size, limit i
 	if err != nil {
 		return nil, err
 	}
+	data, err := readAll(rc, size, limit)
+	if errors.Is(err, errTooLarge) {
+		return nil, uerr.New(uerr.Integrity, "read", st.String()+" "+key, fmt.Errorf("it is larger than %d bytes", limit), "practicectl backup verify")
+	}
+	return data, err
+}
+
+var errTooLarge = errors.New("it is larger than it may be")
+
+// readAll reads about size bytes, at most limit, and closes rc.
+func readAll(rc io.ReadCloser, size, limit int64) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(size, limit)) + bytes.MinRead)
-	_, err = buf.ReadFrom(io.LimitReader(rc, limit+1))
+	_, err := buf.ReadFrom(io.LimitReader(rc, limit+1))
 	if err := errors.Join(err, rc.Close()); err != nil {
 		return nil, err
 	}
 	if int64(buf.Len()) > limit {
-		return nil, uerr.New(uerr.Integrity, "read", st.String()+" "+key, fmt.Errorf("it is larger than %d bytes", limit), "practicectl backup verify")
+		return nil, errTooLarge
 	}
 	return buf.Bytes(), nil
 }

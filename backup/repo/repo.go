@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -113,6 +114,7 @@ const timeForm = "20060102T150405Z"
 var (
 	versionForm  = regexp.MustCompile(`^[!-~]+$`)
 	hostForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
+	segmentForm  = regexp.MustCompile(`^i/[a-z0-9._-]{1,64}/([0-9]{8})$`)
 	snapshotForm = regexp.MustCompile(`^s/([a-z0-9._-]{1,64})/([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{32})$`)
 )
 
@@ -129,6 +131,16 @@ func SettingsKey(generation int) string { return fmt.Sprintf("%s%08d", SettingsP
 
 // SegmentKey is the object of an index segment.
 func SegmentKey(host string, seq int) string { return fmt.Sprintf("%s%s/%08d", IndexPrefix, host, seq) }
+
+// ParseSegmentKey tells the number of an index segment; false: no segment has such a name.
+func ParseSegmentKey(key string) (seq int, ok bool) {
+	m := segmentForm.FindStringSubmatch(key)
+	if m == nil {
+		return 0, false
+	}
+	seq, err := strconv.Atoi(m[1])
+	return seq, err == nil
+}
 
 // SnapshotKey is the object of a snapshot.
 func SnapshotKey(host string, created time.Time, id string) string {

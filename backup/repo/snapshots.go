@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"practicectl/internal/objstore"
 	"practicectl/internal/uerr"
 )
 
@@ -19,21 +21,23 @@ const maxSnapshot = 300 << 20
 
 // Snapshot is a snapshot as it is stored.
 type Snapshot struct {
-	Key    string
-	Header Header
-	body   []byte
-	Err    error // why it cannot be trusted; the header is then empty
+	Key      string
+	Header   Header
+	Stored   time.Time // when the store took it, by the store's clock
+	Shadowed string    // what lies over it, where it was read from an older version
+	Err      error     // why it cannot be trusted; the header is then empty
+	body     []byte
 }
 
 // Snapshots reads all snapshots, oldest first. One that cannot be trusted is listed with its error.
 func (r *Repo) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	const op = "list the snapshots of"
 	var out []Snapshot
-	for info, err := range r.Store.List(ctx, SnapshotPrefix) {
+	for info, err := range ListAll(ctx, r.Store, SnapshotPrefix) {
 		if err != nil {
 			return nil, StoreError(op, r.Store, "", err)
 		}
-		s, err := r.readSnapshot(ctx, info.Key)
+		s, err := r.readSnapshot(ctx, info)
 		if err != nil && s.Err == nil {
 			return nil, err
 		}
@@ -45,11 +49,11 @@ func (r *Repo) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	return out, nil
 }
 
-func (r *Repo) readSnapshot(ctx context.Context, key string) (Snapshot, error) {
+func (r *Repo) readSnapshot(ctx context.Context, info objstore.Info) (Snapshot, error) {
 	const op = "read the snapshot"
-	s := Snapshot{Key: key}
-	_, err := r.ReadProved(ctx, op, key, 0, maxSnapshot, func(data []byte) (err error) {
-		s.Header, s.body, err = ParseSnapshot(key, data, r.Settings)
+	s := Snapshot{Key: info.Key, Stored: info.Modified}
+	_, shadowed, err := r.readProved(ctx, op, info.Key, 0, maxSnapshot, func(data []byte) (err error) {
+		s.Header, s.body, err = ParseSnapshot(info.Key, data, r.Settings)
 		return err
 	})
 	if err != nil {
@@ -57,6 +61,9 @@ func (r *Repo) readSnapshot(ctx context.Context, key string) (Snapshot, error) {
 	}
 	if uerr.KindOf(err) == uerr.Integrity {
 		s.Err = err
+	}
+	if shadowed != nil {
+		s.Shadowed = shadowed.Error()
 	}
 	return s, err
 }
@@ -66,55 +73,86 @@ func (r *Repo) readSnapshot(ctx context.Context, key string) (Snapshot, error) {
 func (r *Repo) Find(ctx context.Context, want string) (Snapshot, error) {
 	const op = "find the snapshot"
 	if want == "latest" {
-		return r.latest(ctx, "")
+		return r.latest(ctx)
 	}
-	var keys []string
-	for info, err := range r.Store.List(ctx, SnapshotPrefix) {
+	var found []objstore.Info
+	for info, err := range ListAll(ctx, r.Store, SnapshotPrefix) {
 		if err != nil {
 			return Snapshot{}, StoreError(op, r.Store, "", err)
 		}
 		if _, _, id, err := ParseSnapshotKey(info.Key); err == nil && want != "" && strings.HasPrefix(id, want) {
-			keys = append(keys, info.Key)
+			found = append(found, info)
 		}
 	}
-	switch len(keys) {
+	switch len(found) {
 	case 0:
 		return Snapshot{}, uerr.New(uerr.NotFound, op, want, errors.New("there is none in "+r.Store.String()), "practicectl backup list")
 	case 1:
-		return r.readSnapshot(ctx, keys[0])
+		return r.readSnapshot(ctx, found[0])
 	}
-	return Snapshot{}, uerr.New(uerr.Usage, op, want, fmt.Errorf("%d snapshots begin with it", len(keys)), "give more digits of the id")
+	return Snapshot{}, uerr.New(uerr.Usage, op, want, fmt.Errorf("%d snapshots begin with it", len(found)), "give more digits of the id")
 }
 
-// Latest is the newest snapshot of a host; the zero Snapshot when there is none.
+// Latest is the newest snapshot of a host that can be trusted; the zero Snapshot when there is none. Newer ones that cannot be
+// trusted come as an error of kind Integrity beside it.
 func (r *Repo) Latest(ctx context.Context, host string) (Snapshot, error) {
-	s, err := r.latest(ctx, host)
-	if uerr.KindOf(err) == uerr.NotFound {
-		return Snapshot{}, nil
+	all, err := r.newest(ctx, SnapshotPrefix+host+"/")
+	var distrusted []error
+	for i := 0; err == nil && i < len(all); i++ {
+		s, rerr := r.readSnapshot(ctx, all[i].Info)
+		if rerr == nil {
+			return s, errors.Join(distrusted...)
+		}
+		if s.Err == nil {
+			return Snapshot{}, rerr
+		}
+		distrusted = append(distrusted, rerr)
 	}
-	return s, err
+	return Snapshot{}, errors.Join(err, errors.Join(distrusted...))
 }
 
-// latest goes by the times in the names, which the signed headers repeat. A newest snapshot that was tampered with is an
-// error: restoring an older one instead must be somebody's decision.
-func (r *Repo) latest(ctx context.Context, host string) (Snapshot, error) {
-	prefix := SnapshotPrefix
-	if host != "" {
-		prefix += host + "/"
-	}
-	var key, when string
-	for info, err := range r.Store.List(ctx, prefix) {
-		if err != nil {
-			return Snapshot{}, StoreError("find the newest snapshot in", r.Store, "", err)
-		}
-		if name := info.Key[strings.LastIndexByte(info.Key, '/')+1:]; name > when {
-			key, when = info.Key, name
-		}
-	}
-	if key == "" {
+// latest is the newest snapshot of all hosts. One that was tampered with is an error: restoring an older one instead must be
+// somebody's decision.
+func (r *Repo) latest(ctx context.Context) (Snapshot, error) {
+	all, err := r.newest(ctx, SnapshotPrefix)
+	switch {
+	case err != nil:
+		return Snapshot{}, err
+	case len(all) == 0:
 		return Snapshot{}, uerr.New(uerr.NotFound, "find the newest snapshot in", r.Store.String(), errors.New("there are no snapshots"), "practicectl backup run")
 	}
-	return r.readSnapshot(ctx, key)
+	return r.readSnapshot(ctx, all[0].Info)
+}
+
+// dated is a snapshot's object and when the snapshot was begun, as far as the store's clock bears that out.
+type dated struct {
+	objstore.Info
+	when time.Time
+}
+
+// Future is how far a snapshot's name may lie ahead of the store's clock before the store is believed rather than the name.
+const Future = 24 * time.Hour
+
+// newest lists the snapshots under prefix, newest first, by the times in their names, which the signed headers repeat. A name
+// ahead of the time at which the store took the object is not believed: a clock was wrong, or somebody wants to be the newest
+// for ever.
+func (r *Repo) newest(ctx context.Context, prefix string) ([]dated, error) {
+	var out []dated
+	for info, err := range ListAll(ctx, r.Store, prefix) {
+		if err != nil {
+			return nil, StoreError("find the newest snapshot in", r.Store, "", err)
+		}
+		_, when, _, err := ParseSnapshotKey(info.Key)
+		if err != nil {
+			continue // nothing of ours: no snapshot has such a name
+		}
+		if when.After(info.Modified.Add(Future)) {
+			when = info.Modified
+		}
+		out = append(out, dated{info, when})
+	}
+	slices.SortStableFunc(out, func(a, b dated) int { return cmp.Or(b.when.Compare(a.when), strings.Compare(b.Key, a.Key)) })
+	return out, nil
 }
 
 // Body decrypts the body of s. Error kinds: Auth, Integrity.

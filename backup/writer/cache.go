@@ -25,6 +25,7 @@ type cache struct {
 	host       string
 	generation int // of the settings that the run works with
 	next       int // sequence number of the next segment
+	junk       []error
 }
 
 // knownPack is a pack named by the index.
@@ -52,11 +53,18 @@ func (c *cache) load(ctx context.Context) ([]knownPack, error) {
 	}
 	var out []knownPack
 	prefix := repo.IndexPrefix + c.host + "/"
-	for info, err := range c.store.List(ctx, prefix) {
+	for info, err := range repo.ListAll(ctx, c.store, prefix) {
 		if err != nil {
 			return nil, repo.StoreError("list the index of", c.store, "", err)
 		}
+		if _, ok := repo.ParseSegmentKey(info.Key); !ok {
+			continue // nobody of ours writes such a name
+		}
 		packs, err := c.segment(ctx, info.Key)
+		if uerr.KindOf(err) == uerr.Integrity {
+			c.junk = append(c.junk, err) // the index is a hint: without this part of it some content is stored again
+			err = nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -64,23 +72,13 @@ func (c *cache) load(ctx context.Context) ([]knownPack, error) {
 			out = append(out, knownPack{index: p, from: info.Key})
 		}
 		c.next++
-		if want := repo.SegmentKey(c.host, c.next); info.Key > want {
-			c.next = sequence(info.Key)
+		if seq, _ := repo.ParseSegmentKey(info.Key); seq > c.next {
+			c.next = seq
 		}
 	}
 	c.next++
 	pending, err := c.pending()
 	return append(out, pending...), err
-}
-
-func sequence(key string) int {
-	n := 0
-	for _, d := range filepath.Base(key) {
-		if d >= '0' && d <= '9' {
-			n = n*10 + int(d-'0')
-		}
-	}
-	return n
 }
 
 func (c *cache) segment(ctx context.Context, key string) ([]repo.PackIndex, error) {
@@ -89,16 +87,16 @@ func (c *cache) segment(ctx context.Context, key string) ([]repo.PackIndex, erro
 			return packs, nil
 		}
 	}
-	data, err := repo.ReadObject(ctx, c.store, key, maxSegmentObject)
-	if err != nil {
-		return nil, repo.StoreError("read the index of", c.store, key, err)
-	}
-	packs, err := c.key.OpenSegment(key, data)
-	if err != nil {
+	var packs []repo.PackIndex
+	data, err := repo.ReadGenuine(ctx, c.store, "read the index of", key, maxSegmentObject, func(data []byte) (err error) {
+		packs, err = c.key.OpenSegment(key, data)
 		if c.key.IsOld(data) {
-			return nil, c.keep(c.segmentFile(key), data)
+			return nil // of an earlier epoch: it was right then, and is of no use now
 		}
-		return nil, repo.Tampered("read the index of", c.store, key, err)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return packs, c.keep(c.segmentFile(key), data)
 }

@@ -193,6 +193,9 @@ func (w *Writer) crash(point string) {
 	}
 }
 
+// Junk is what lies among the index and is none of it: the writer does without.
+func (w *Writer) Junk() []error { return w.cache.junk }
+
 // Err is why an upload failed; nil while all is well. Lanes ask it, so that they do not read on in vain.
 func (w *Writer) Err() error { return context.Cause(w.ctx) }
 
