@@ -178,8 +178,19 @@ func TestO4_AForgedSnapshotIsShownAndStopsNothing(t *testing.T) {
 	if uerr.KindOf(err) != uerr.Integrity || len(items) != 3 {
 		t.Errorf("%d items, %v", len(items), err)
 	}
+	// The store took it before the second one, so its name does not make it the latest. One that may be is not passed over.
+	if rep := g.restore("latest", filepath.Join(t.TempDir(), "x"), backup.RestoreOptions{}); rep.Snapshot.ID != second.Snapshot.ID {
+		t.Errorf("the latest is %s", rep.Key)
+	}
+	if second.Snapshot.Parent != first.Snapshot.ID || second.Snapshot.Created.Year() == 2099 {
+		t.Errorf("the forged snapshot misled the next one: %+v", second.Snapshot)
+	}
+	now := filepath.Join(folder, "s", "praxis-1", time.Now().Add(time.Minute).UTC().Format("20060102T150405Z")+"-"+strings.Repeat("cd", 16))
+	if err := os.WriteFile(now, []byte("{\"format\":1}\n-- ed25519 AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := g.tryRestore(t.Context(), "latest", filepath.Join(t.TempDir(), "x"), backup.RestoreOptions{}); uerr.KindOf(err) != uerr.Integrity {
-		t.Errorf("the forged snapshot is the latest: %v", err)
+		t.Errorf("a forged snapshot that is the latest is passed over: %v", err)
 	}
 	for _, id := range []string{first.Snapshot.ID, second.Snapshot.ID[:8]} {
 		g.restore(id, filepath.Join(t.TempDir(), "x"), backup.RestoreOptions{})
