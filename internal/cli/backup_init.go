@@ -95,7 +95,7 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 		return err
 	}
 	defer release()
-	section := config.Backup{Store: o.store, Endpoint: o.endpoint, Region: o.region, Credentials: o.credentials, Recipients: o.recipients, Paths: o.paths, Limit: c.Backup.Limit}
+	section := config.Backup{Store: o.store, Endpoint: o.endpoint, Region: o.region, Credentials: o.credentials, Recipients: o.recipients, Paths: o.paths, Limit: c.Backup.Limit, Keep: c.Backup.Keep}
 	res := backupInitResult{Host: setup.Host, OwnerKey: setup.OwnerKey, Recipients: o.recipients, DryRun: r.dryRun(), Store: o.store}
 	if r.dryRun() {
 		return r.showBackupInit(res)

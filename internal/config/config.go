@@ -57,6 +57,16 @@ type Backup struct {
 	Recipients  []string `toml:"recipients" json:"recipients"`   // age public keys, at least two
 	Paths       []string `toml:"paths" json:"paths"`             // extra files and folders
 	Limit       string   `toml:"limit" json:"limit"`             // upload limit, such as "2MiB/s"; empty: none
+	Keep        Keep     `toml:"keep" json:"keep"`
+}
+
+// Keep says how long snapshots are kept: the first one of each of so many days, ISO weeks and months.
+type Keep struct {
+	Daily     int `toml:"daily" json:"daily"`
+	Weekly    int `toml:"weekly" json:"weekly"`
+	Monthly   int `toml:"monthly" json:"monthly"`
+	LeastDays int `toml:"least_days" json:"least_days"` // nothing younger is ever expired
+	LogDays   int `toml:"log_days" json:"log_days"`     // any moment of so many days can be restored
 }
 
 // Mirror is a LAN mirror served by this machine.

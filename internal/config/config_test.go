@@ -12,7 +12,7 @@ import (
 func TestSavedFileLoadsBackTheSame(t *testing.T) {
 	want := Default()
 	want.Practice.Name = "Praxis Lindenhof"
-	want.Backup = Backup{Store: "s3://offsite/main", Endpoint: "https://s3.example.test", Recipients: []string{"age1a", "age1b"}, Paths: []string{}}
+	want.Backup = Backup{Store: "s3://offsite/main", Endpoint: "https://s3.example.test", Recipients: []string{"age1a", "age1b"}, Paths: []string{}, Keep: Keep{Daily: 30, LeastDays: 3}}
 	want.Update.Modules = []string{"module-clinical"}
 	path := filepath.Join(t.TempDir(), "practice.toml")
 	if err := Save(path, &want); err != nil {

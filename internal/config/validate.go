@@ -64,6 +64,14 @@ func (f *File) Validate() error {
 
 func (f *File) validateBackup(add func(key, format string, args ...any)) {
 	b := f.Backup
+	for _, k := range []struct {
+		name     string
+		n, least int
+	}{{"daily", b.Keep.Daily, 1}, {"weekly", b.Keep.Weekly, 0}, {"monthly", b.Keep.Monthly, 0}, {"least_days", b.Keep.LeastDays, 1}, {"log_days", b.Keep.LogDays, 0}} {
+		if k.n < k.least || k.n > 10_000 {
+			add("backup.keep."+k.name, "%d is not between %d and 10000", k.n, k.least)
+		}
+	}
 	if b.Store == "" {
 		return
 	}
