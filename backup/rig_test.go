@@ -21,6 +21,7 @@ type rig struct {
 	store      objstore.Store
 	keys       backup.Keys // of the host
 	cred       string      // folder with the host's secrets
+	owner      string      // file with the owner key
 	recipients []string
 	identities []age.Identity
 	cache      string
@@ -39,8 +40,8 @@ func newRig(t testing.TB, st objstore.Store) *rig {
 		g.identities = append(g.identities, id)
 		g.recipients = append(g.recipients, id.Recipient().String())
 	}
-	g.cred = t.TempDir()
-	_, err := backup.Setup(t.Context(), st, backup.SetupOptions{Credentials: g.cred, OwnerKey: filepath.Join(t.TempDir(), "owner.pem"),
+	g.cred, g.owner = t.TempDir(), filepath.Join(t.TempDir(), "owner.pem")
+	_, err := backup.Setup(t.Context(), st, backup.SetupOptions{Credentials: g.cred, OwnerKey: g.owner,
 		InitOptions: backup.InitOptions{Host: "praxis-1", Recipients: g.recipients, Now: time.Now()}})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -134,10 +135,8 @@ func resume(k Keys, ownerFile string) (Material, error) {
 	return Material{Owner: owner, Signing: k.Signing, Index: *k.Index, Pin: *k.Pin}, nil
 }
 
-// OwnerOf reads the owner key that [Setup] wrote and returns its public half, which a restore on a new machine compares with
-// the repository's: recipients are no secret, so anybody could fill a store with a database of their own for them. Error
-// kinds: Precond, Auth.
-func OwnerOf(ownerFile string) (repo.PublicKey, error) {
+// LoadOwner reads the owner key that [Setup] wrote. Error kinds: Precond, Auth.
+func LoadOwner(ownerFile string) (ed25519.PrivateKey, error) {
 	const op, hint = "read the owner key", "give the file that practicectl backup init wrote to --owner-key-out"
 	data, err := os.ReadFile(ownerFile)
 	if err != nil {
@@ -146,6 +145,16 @@ func OwnerOf(ownerFile string) (repo.PublicKey, error) {
 	key, err := repo.ParseSigningKey(data)
 	if err != nil {
 		return nil, uerr.New(uerr.Auth, op, ownerFile, err, hint)
+	}
+	return key, nil
+}
+
+// OwnerOf is the public half of an owner key, which a restore on a new machine compares with the repository's: recipients are no
+// secret, so anybody could fill a store with a database of their own for them. Error kinds: Precond, Auth.
+func OwnerOf(ownerFile string) (repo.PublicKey, error) {
+	key, err := LoadOwner(ownerFile)
+	if err != nil {
+		return nil, err
 	}
 	return repo.PublicOf(key), nil
 }

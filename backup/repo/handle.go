@@ -31,6 +31,7 @@ type Repo struct {
 	Store       objstore.Store
 	Root        Root
 	Settings    Settings   // the generation in force
+	SettingsSum string     // SHA-256 of its object
 	Generations []Settings // all, the first first
 	Recipients  []age.Recipient
 	Keys        Keys
@@ -132,6 +133,7 @@ func (r *Repo) readSettings(ctx context.Context, op string) error {
 		}
 		r.Generations = append(r.Generations, r.Settings)
 		previous = data
+		r.SettingsSum = DocumentSum(data)
 	}
 	r.settings = previous
 	if len(there) >= n && len(r.Ignored) == 0 {
@@ -212,6 +214,16 @@ func (r *Repo) IndexKeyOf(epoch int) (IndexKey, error) {
 // ReadObject reads a whole object of at most limit bytes. Errors are the store's.
 func ReadObject(ctx context.Context, st objstore.Store, key string, limit int64) ([]byte, error) {
 	return ReadSized(ctx, st, key, 0, limit)
+}
+
+// ReadHead reads the first n bytes of an object. Errors are the store's.
+func ReadHead(ctx context.Context, st objstore.Store, key string, n int64) ([]byte, error) {
+	rc, err := st.Get(ctx, key, 0, n)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(rc, n))
+	return data, errors.Join(err, rc.Close())
 }
 
 // ReadSized is ReadObject for an object that should have size bytes, so that they are read into one piece of memory.

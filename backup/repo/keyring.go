@@ -129,6 +129,20 @@ func (r *Repo) learn(segment KeyringSegment, data []byte) error {
 	return parseKeyring(plain, r.keyring.keys)
 }
 
+// LoadKeyring reads the keyring although the identities do not need it. Error kinds: those of a store that is away.
+func (r *Repo) LoadKeyring(ctx context.Context) error {
+	if len(r.keyring.keys) > 0 {
+		return nil
+	}
+	return r.readKeyring(ctx)
+}
+
+// KeyringBroken is why a part of the keyring cannot be read; nil: it is whole.
+func (r *Repo) KeyringBroken() error { return r.keyring.broken }
+
+// Handed are the keys of objects that the keyring hands on.
+func (r *Repo) Handed() map[string][]byte { return r.keyring.keys }
+
 // HandedOn is the file key of an object, when the keyring holds it.
 func (r *Repo) HandedOn(object string) ([]byte, bool) {
 	key, ok := r.keyring.keys[object]

@@ -53,9 +53,6 @@ func (s Settings) WriterOf(host string) (ed25519.PublicKey, bool) {
 	return nil, false
 }
 
-// SettingsFingerprint is a short name of a stored generation for people to compare, as [sealed.Fingerprint] of its checksum.
-func SettingsFingerprint(data []byte) string { return sealed.Fingerprint(DocumentSum(data)) }
-
 // OpenIndexKey decrypts the index key with an identity.
 func (s Settings) OpenIndexKey(ids ...age.Identity) (IndexKey, error) {
 	plain, err := sealed.OpenBytes(s.IndexKey, ids...)

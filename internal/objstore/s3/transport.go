@@ -31,7 +31,7 @@ func newTransport(o Options, u *url.URL) (*http.Transport, error) {
 			}
 			return &stallConn{Conn: c, stall: stall}, nil
 		},
-		MaxIdleConnsPerHost:   16,
+		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       stall / 2,
 		TLSHandshakeTimeout:   connect,
 		ResponseHeaderTimeout: stall,
