@@ -129,7 +129,7 @@ func TestO4_ARotationHandsEverythingOn(t *testing.T) {
 		rewrite(t, root, fmt.Sprint("vor dem Wechsel ", i))
 		g.run(src)
 	}
-	before := stored(t, folder)
+	before := objectsIn(t, folder)
 	old, fresh := slices.Clone(g.recipients), newKeys(t, 2)
 	rep, err := g.rotate(t.Context(), st, old, fresh, g.identities[0])
 	if err != nil {
@@ -138,7 +138,7 @@ func TestO4_ARotationHandsEverythingOn(t *testing.T) {
 	if rep.Generation != 2 || rep.HandedOn < 10 || rep.Headers > rep.HandedOn || rep.Uploaded > 16<<10 || rep.Fingerprint == "" {
 		t.Errorf("%+v", rep)
 	}
-	after := stored(t, folder)
+	after := objectsIn(t, folder)
 	for name, size := range before {
 		if after[name] != size {
 			t.Errorf("%s was %d bytes and is %d", name, size, after[name])
@@ -175,8 +175,8 @@ func TestO4_ARotationHandsEverythingOn(t *testing.T) {
 	}
 }
 
-// stored lists a folder store: names and sizes.
-func stored(t testing.TB, folder string) map[string]int64 {
+// objectsIn lists a folder store: names and sizes.
+func objectsIn(t testing.TB, folder string) map[string]int64 {
 	t.Helper()
 	out := map[string]int64{}
 	for info, err := range reopen(t, folder).List(t.Context(), "") {
@@ -403,11 +403,11 @@ func TestO4_ARotationRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	before := stored(t, folder)
+	before := objectsIn(t, folder)
 	if _, err := g.rotate(t.Context(), st, g.recipients[:1], newKeys(t, 1), newKeys(t, 1)[0].id); uerr.KindOf(err) != uerr.Auth || uerr.HintOf(err) == "" {
 		t.Errorf("an identity of nobody: %v", err)
 	}
-	if after := stored(t, folder); len(after) != len(before) {
+	if after := objectsIn(t, folder); len(after) != len(before) {
 		t.Errorf("it stored something: %v", after)
 	}
 }
