@@ -29,7 +29,7 @@ func PlanRestore(ctx context.Context, r *Repo, want Target) (*RestorePlan, error
 	if err != nil {
 		return nil, err
 	}
-	plan, err := restore.NewPlan(ctx, r, s, want.Dir)
+	plan, err := restore.NewPlan(ctx, r, s, restore.Want{Target: want.Dir})
 	if err != nil || want.Dir == "" {
 		return plan, err
 	}

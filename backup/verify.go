@@ -211,7 +211,7 @@ func (v *verification) open(ctx context.Context, snapshots []repo.Snapshot, p pr
 		if s.Err != nil {
 			continue
 		}
-		plan, err := restore.NewPlan(ctx, v.repo, s, "")
+		plan, err := restore.NewPlan(ctx, v.repo, s, restore.Want{})
 		if err == nil {
 			task := p.Task("prove "+s.Header.ID[:8], progress.Bytes, plan.Bytes)
 			err = plan.Check(ctx, task)

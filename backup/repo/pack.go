@@ -61,23 +61,17 @@ func PackPlaintext(w io.Writer, frames []Frame) error {
 	return err
 }
 
-// PackReader gives out the frames of a pack's plaintext. It is not safe for concurrent use.
-type PackReader struct {
-	src    io.ReaderAt
-	frames []frameSpan
-	dec    *zstd.Decoder
-	buf    []byte
-}
-
-type frameSpan struct {
-	off       int64
-	len, size int
+// FrameSpan is where a frame lies in the plaintext of its pack.
+type FrameSpan struct {
+	Off  int64 // bytes
+	Len  int   // compressed bytes
+	Size int   // bytes of plaintext
 }
 
 var errSeekTable = errors.New("its table of frames is damaged")
 
-// OpenPack reads the table of frames of a plaintext of size bytes. dec may be shared by readers of one goroutine.
-func OpenPack(src io.ReaderAt, size int64, dec *zstd.Decoder) (*PackReader, error) {
+// ReadSeekTable reads the table of frames at the end of a pack's plaintext of size bytes. It asks src for nothing else.
+func ReadSeekTable(src io.ReaderAt, size int64) ([]FrameSpan, error) {
 	if size < 8+seekFooter || size > MaxPack {
 		return nil, errSeekTable
 	}
@@ -94,44 +88,30 @@ func OpenPack(src io.ReaderAt, size int64, dec *zstd.Decoder) (*PackReader, erro
 	if _, err := src.ReadAt(table, start); err != nil && err != io.EOF {
 		return nil, err
 	}
-	p := &PackReader{src: src, frames: make([]frameSpan, n), dec: dec}
+	frames := make([]FrameSpan, n)
 	off := int64(0)
-	for i := range p.frames {
+	for i := range frames {
 		c, d := binary.LittleEndian.Uint32(table[i*seekEntry:]), binary.LittleEndian.Uint32(table[i*seekEntry+4:])
 		if d > MaxFrame || off+int64(c) > start {
 			return nil, errSeekTable
 		}
-		p.frames[i] = frameSpan{off: off, len: int(c), size: int(d)}
+		frames[i] = FrameSpan{Off: off, Len: int(c), Size: int(d)}
 		off += int64(c)
 	}
 	if off != start-8 {
 		return nil, errSeekTable
 	}
-	return p, nil
+	return frames, nil
 }
 
-// Frames is the number of frames.
-func (p *PackReader) Frames() int { return len(p.frames) }
-
-// Frame returns the plaintext of frame i, appended to into[:0]. into may be nil.
-func (p *PackReader) Frame(i int, into []byte) ([]byte, error) {
-	if i < 0 || i >= len(p.frames) {
-		return nil, fmt.Errorf("it has %d frames and number %d is wanted", len(p.frames), i)
-	}
-	f := p.frames[i]
-	if cap(p.buf) < f.len {
-		p.buf = make([]byte, f.len)
-	}
-	p.buf = p.buf[:f.len]
-	if _, err := p.src.ReadAt(p.buf, f.off); err != nil && err != io.EOF {
+// Unpack appends the plaintext of the frame to into, of which it returns only the new part. data is the frame as it is stored.
+func (f FrameSpan) Unpack(dec *zstd.Decoder, data, into []byte) ([]byte, error) {
+	out, err := dec.DecodeAll(data, into)
+	if err != nil {
 		return nil, err
 	}
-	out, err := p.dec.DecodeAll(p.buf, into[:0])
-	if err != nil {
-		return nil, fmt.Errorf("frame %d: %w", i, err)
-	}
-	if len(out) != f.size {
-		return nil, fmt.Errorf("frame %d has %d bytes and not %d", i, len(out), f.size)
+	if out = out[len(into):]; len(out) != f.Size {
+		return nil, fmt.Errorf("a frame has %d bytes and not %d", len(out), f.Size)
 	}
 	return out, nil
 }

@@ -215,3 +215,17 @@ func (f FrameIndex) Bytes() (int, error) {
 	}
 	return n, nil
 }
+
+// ChunkAt is the number of the chunk of n bytes at offset off of the frame's plaintext; -1: there is none.
+func (f FrameIndex) ChunkAt(off, n int) int {
+	at := 0
+	for i, l := range f.Lens {
+		if at == off && int(l) == n {
+			return i
+		}
+		if at += int(l); at > off {
+			break
+		}
+	}
+	return -1
+}

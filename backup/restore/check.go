@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"errors"
-	"io"
 
 	"practicectl/backup/repo"
 	"practicectl/backup/wal"
@@ -14,9 +13,10 @@ import (
 // nowhere is the sink of a verification.
 type nowhere struct{}
 
-func (nowhere) open(*file) (io.WriterAt, func() error, error) {
-	return nowhere{}, func() error { return nil }, nil
-}
+func (nowhere) open(*file) (output, error) { return nowhere{}, nil }
+
+// Close implements output.
+func (nowhere) Close() error { return nil }
 
 // WriteAt drops the bytes.
 func (nowhere) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }

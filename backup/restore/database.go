@@ -40,7 +40,7 @@ recovery_target_timeline = 'current'
 // layDatabase adds what PostgreSQL needs to recover to the end of the backup: the label, the log, and links to tablespaces.
 func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 	db := p.body.Database
-	data := filepath.Join(d.dir, dataDir)
+	data := filepath.Join(d.dir, p.data)
 	if err := os.Chmod(data, 0o700); err != nil {
 		return writeError(data, err)
 	}
@@ -58,7 +58,7 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 	}
 	files["backup_label"], files[recoverySignal] = db.Label, ""
 	files["postgresql.auto.conf"] = strings.TrimRight(string(old), "\n") + tame
-	if err := d.mkdir(filepath.Join(dataDir, "pg_wal")); err != nil {
+	if err := d.mkdir(filepath.Join(p.data, "pg_wal")); err != nil {
 		return err
 	}
 	for name, text := range files {
@@ -66,7 +66,7 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 		if err := atomicfile.WriteBytes(path, 0o600, []byte(text)); err != nil {
 			return writeError(path, err)
 		}
-		if err := d.own(filepath.Join(dataDir, name)); err != nil {
+		if err := d.own(filepath.Join(p.data, name)); err != nil {
 			return err
 		}
 	}
@@ -128,7 +128,7 @@ func (p *Plan) linkTablespaces(dir string) error {
 		return writeError(dir, err)
 	}
 	defer root.Close() // only read
-	return p.linkTablespacesIn(folder{dir: dir, root: root}, func(oid string) string { return filepath.Join(dir, tablespacesDir, oid) })
+	return p.linkTablespacesIn(folder{dir: dir, root: root, made: map[string]bool{}}, func(oid string) string { return filepath.Join(dir, tablespacesDir, oid) })
 }
 
 func (p *Plan) linkTablespacesIn(d folder, target func(oid string) string) error {
@@ -136,7 +136,7 @@ func (p *Plan) linkTablespacesIn(d folder, target func(oid string) string) error
 		return nil
 	}
 	for _, t := range p.body.Database.Tablespaces {
-		link := filepath.Join(d.dir, dataDir, "pg_tblspc", t.OID)
+		link := filepath.Join(d.dir, p.data, "pg_tblspc", t.OID)
 		if err := d.mkdir(filepath.Join(tablespacesDir, t.OID)); err != nil {
 			return err
 		}

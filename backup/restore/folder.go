@@ -2,7 +2,6 @@ package restore
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,12 +16,13 @@ type folder struct {
 	dir   string
 	root  *os.Root
 	owner func(path string) error
+	made  map[string]bool // folders that are known to be there
 }
 
-// make creates all folders, then all files with their full length.
+// make creates all folders, then all files with their full length. Files that are there already keep their content.
 func (d folder) make(p *Plan) error {
 	for _, t := range p.trees {
-		if err := d.mkdir(t.name); err != nil {
+		if err := d.mkdir(p.treeDir(t.name)); err != nil {
 			return err
 		}
 		for _, f := range t.files {
@@ -39,10 +39,11 @@ func (d folder) make(p *Plan) error {
 
 // mkdir makes a folder and those above it, each given to the owner.
 func (d folder) mkdir(rel string) error {
-	if rel == "." {
+	if rel == "." || d.made[rel] {
 		return nil
 	}
 	if _, err := d.root.Lstat(rel); err == nil {
+		d.made[rel] = true
 		return nil
 	}
 	if err := d.mkdir(filepath.Dir(rel)); err != nil {
@@ -51,6 +52,7 @@ func (d folder) mkdir(rel string) error {
 	if err := d.root.Mkdir(rel, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return writeError(rel, err)
 	}
+	d.made[rel] = true
 	return d.own(rel)
 }
 
@@ -61,24 +63,83 @@ func (d folder) create(f *file) error {
 	case repo.Link:
 		return nil
 	}
+	if f.there >= 0 {
+		return d.resize(f)
+	}
 	out, err := d.root.OpenFile(f.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return writeError(f.path, err)
 	}
-	err = out.Truncate(f.Size)
+	if err = out.Truncate(f.Size); err == nil && f.Size >= repo.MaxFrame {
+		err = reserve(out, f.Size)
+	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		return writeError(f.path, err)
 	}
 	return d.own(f.path)
 }
 
+// resize gives a file that was there its length.
+func (d folder) resize(f *file) error {
+	if f.there == f.Size {
+		return nil
+	}
+	out, err := d.root.OpenFile(f.path, os.O_WRONLY, 0)
+	if err == nil {
+		err = errors.Join(out.Truncate(f.Size), out.Close())
+	}
+	return writeErrorOrNil(f.path, err)
+}
+
 // open implements sink.
-func (d folder) open(f *file) (io.WriterAt, func() error, error) {
+func (d folder) open(f *file) (output, error) {
 	out, err := d.root.OpenFile(f.path, os.O_WRONLY, 0)
 	if err != nil {
-		return nil, nil, writeError(f.path, err)
+		return nil, writeError(f.path, err)
 	}
-	return out, out.Close, nil
+	return &written{File: out}, nil
+}
+
+// written is a file that is sent on its way to the disk while more is fetched.
+type written struct {
+	*os.File
+	from, to int64
+}
+
+// WriteAt implements io.WriterAt.
+func (w *written) WriteAt(b []byte, at int64) (int, error) {
+	if w.to == 0 {
+		w.from = at
+	}
+	w.from, w.to = min(w.from, at), max(w.to, at+int64(len(b)))
+	return w.File.WriteAt(b, at)
+}
+
+// Close implements io.Closer.
+func (w *written) Close() error {
+	if w.to-w.from >= repo.MaxFrame {
+		startWriteback(w.File, w.from, w.to-w.from)
+	}
+	return w.File.Close()
+}
+
+// treeDir is the folder of a tree below the target.
+func (p *Plan) treeDir(tree string) string {
+	if tree == dataDir {
+		return p.data
+	}
+	return tree
+}
+
+// mode is the type bits of what an entry becomes.
+func (f *file) mode() fs.FileMode {
+	switch f.Kind {
+	case repo.Dir:
+		return fs.ModeDir
+	case repo.Link:
+		return fs.ModeSymlink
+	}
+	return 0
 }
 
 // finish makes links and sets modes and times, deepest entries first, so that a folder without write permission is closed

@@ -1,14 +1,10 @@
 package restore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"practicectl/backup/repo"
 	"practicectl/internal/diskspace"
@@ -16,91 +12,119 @@ import (
 	"practicectl/internal/uerr"
 )
 
-// workers is the number of packs that are fetched, opened and written at once.
-const workers = 4
-
-// sink takes the content of frames: onto a disk for a restore, nowhere for a deep verification.
+// sink takes the content of files: onto a disk for a restore, nowhere for a deep verification.
 type sink interface {
-	open(f *file) (io.WriterAt, func() error, error)
+	open(f *file) (output, error)
 }
 
-// fetch reads every pack that the plan needs, hashes all pages and chunks, and gives them to the sink. In the end every
-// file is proved against its signed digest.
+// output is an open file of a sink.
+type output interface {
+	io.WriterAt
+	io.Closer
+}
+
+// fetch reads what the plan needs, gives it to the sink, and proves every file against the digest that the signature covers. What
+// does not prove itself is read once more, comparing packs with their names: that finds an older version of an object that
+// somebody replaced, or tells which one it was.
 func (p *Plan) fetch(ctx context.Context, to sink, task progress.Task) error {
-	ids := make([]repo.PackID, 0, len(p.jobs))
-	for id := range p.jobs {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b repo.PackID) int { return bytes.Compare(a[:], b[:]) })
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers)
-	for _, id := range ids {
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return p.fetchPack(ctx, id, to, task)
-		})
-	}
-	if err := g.Wait(); err != nil {
+	newTaker := func() taker { return &layer{p: p, hash: p.hashers(), out: lastFile{to: to}, task: task} }
+	if err := p.read(ctx, p.needs(everything), false, newTaker); err != nil {
 		return err
 	}
-	return p.prove()
+	if err := p.writeZeros(to); err != nil {
+		return err
+	}
+	bad := p.unproved()
+	if len(bad) == 0 {
+		return nil
+	}
+	if err := p.read(ctx, p.needs(func(f *file) bool { return bad[f] }), true, newTaker); err != nil {
+		return err
+	}
+	for f := range p.unproved() {
+		return repo.Tampered("prove", p.repo.Store, p.Key, fmt.Errorf("%s is not what was saved", f.path))
+	}
+	return nil
 }
 
-func (p *Plan) fetchPack(ctx context.Context, id repo.PackID, to sink, task progress.Task) error {
-	plain, err := p.pack(ctx, id)
-	if err != nil {
-		return err
-	}
-	dec, err := repo.NewDecoder()
-	if err != nil {
-		return err
-	}
-	defer dec.Close()
-	bad := func(err error) error { return repo.Tampered("open the pack", p.repo.Store, id.Key(), err) }
-	r, err := repo.OpenPack(bytes.NewReader(plain), int64(len(plain)), dec)
-	if err != nil {
-		return bad(err)
-	}
-	key, err := p.repo.IndexKeyOf(p.Snapshot.Epoch)
-	if err != nil {
-		return err
-	}
-	hash := key.Hasher()
-	job := *p.jobs[id]
-	frames := make([]int64, 0, len(job))
-	for n := range job {
-		frames = append(frames, n)
-	}
-	slices.Sort(frames)
-	out := lastFile{to: to}
-	var content []byte
-	for _, n := range frames {
-		if content, err = r.Frame(int(n), content); err != nil {
-			return errors.Join(bad(err), out.close())
-		}
-		for _, o := range job[n] {
-			if o.off+o.n > int64(len(content)) {
-				return errors.Join(bad(fmt.Errorf("%w: frame %d", errRef, n)), out.close())
+// unproved are the files that are not what the snapshot's signature covers.
+func (p *Plan) unproved() map[*file]bool {
+	bad := map[*file]bool{}
+	for _, t := range p.trees {
+		for _, f := range t.files {
+			if f.Digest != nil && !f.same && p.hash.Digest(f.ids) != *f.Digest {
+				bad[f] = true
 			}
-			data := content[o.off : o.off+o.n]
-			o.note(hash, data)
-			if err := out.write(o.file, o.at, data); err != nil {
-				return errors.Join(err, out.close())
-			}
-			task.Add(o.n)
 		}
 	}
-	return out.close()
+	return bad
+}
+
+// layer writes frames into files. It holds back what it wrote last until something comes that does not continue it.
+type layer struct {
+	p    *Plan
+	hash *repo.Hasher
+	out  lastFile
+	task progress.Task
+	held []byte
+	file *file
+	at   int64 // in the file, of what is held
+}
+
+func (l *layer) take(pack repo.PackID, frame int, content []byte) error {
+	job := l.p.jobs[pack]
+	if job == nil {
+		return nil
+	}
+	for _, o := range job.of(frame) {
+		if int(o.off)+int(o.n) > len(content) {
+			return repo.Tampered("open the pack", l.p.repo.Store, pack.Key(), fmt.Errorf("%w: frame %d", errRef, frame))
+		}
+		data := content[o.off : o.off+o.n]
+		o.note(l.hash, data)
+		if l.p.checksPages(o.file) {
+			l.p.suspects.check(o, data)
+		}
+		if err := l.write(o.file, o.at, data); err != nil {
+			return err
+		}
+		l.task.Add(int64(o.n))
+	}
+	return nil
+}
+
+// write holds data back when it continues what is held, in the file and in memory.
+func (l *layer) write(f *file, at int64, data []byte) error {
+	n := len(l.held)
+	if n > 0 && len(data) > 0 && f == l.file && at == l.at+int64(n) && cap(l.held) > n && &l.held[:n+1][n] == &data[0] {
+		l.held = l.held[:n+len(data)]
+		return nil
+	}
+	if err := l.put(); err != nil {
+		return err
+	}
+	l.file, l.at, l.held = f, at, data
+	return nil
+}
+
+func (l *layer) put() error {
+	if len(l.held) == 0 {
+		return nil
+	}
+	err := l.out.write(l.file, l.at, l.held)
+	l.held = nil
+	return err
+}
+
+func (l *layer) flush() error {
+	return errors.Join(l.put(), l.out.close())
 }
 
 // lastFile keeps the file open that was written last: neighbours in a pack mostly belong to the same file.
 type lastFile struct {
 	to   sink
 	file *file
-	w    io.WriterAt
-	done func() error
+	w    output
 }
 
 func (l *lastFile) write(f *file, at int64, data []byte) (err error) {
@@ -108,7 +132,7 @@ func (l *lastFile) write(f *file, at int64, data []byte) (err error) {
 		if err := l.close(); err != nil {
 			return err
 		}
-		if l.w, l.done, err = l.to.open(f); err != nil {
+		if l.w, err = l.to.open(f); err != nil {
 			return err
 		}
 		l.file = f
@@ -125,38 +149,59 @@ func (l *lastFile) close() error {
 	}
 	name := l.file.path
 	l.file = nil
-	return writeErrorOrNil(name, l.done())
+	return writeErrorOrNil(name, l.w.Close())
 }
 
 // note remembers the ids of what is written. Each stretch of a file has one op, so no two write to the same place.
 func (o op) note(hash *repo.Hasher, data []byte) {
-	size := len(repo.ID{})
+	ids := o.file.ids[int(o.slot)*len(repo.ID{}):]
 	if o.kind == repo.ChunkFrame {
 		id := hash.Chunk(data)
-		copy(o.file.ids[int(o.slot)*size:], id[:])
+		copy(ids, id[:])
 		return
 	}
+	notePages(hash, ids, data)
+}
+
+// notePages writes the ids of pages, of which those of zeros are zero.
+func notePages(hash *repo.Hasher, ids, data []byte) {
 	for i := 0; i < len(data); i += repo.PageSize {
-		id := hash.Page(data[i : i+repo.PageSize])
-		copy(o.file.ids[(int(o.slot)+i/repo.PageSize)*size:], id[:])
+		page := data[i : i+repo.PageSize]
+		var id repo.ID
+		if !isZero(page) {
+			id = hash.Page(page)
+		}
+		copy(ids[i/repo.PageSize*len(id):], id[:])
 	}
 }
 
-// prove compares every file with the digest that the snapshot's signature covers.
-func (p *Plan) prove() error {
-	for _, t := range p.trees {
-		for _, f := range t.files {
-			if f.Digest != nil && p.hash.Digest(f.ids) != *f.Digest {
-				return repo.Tampered("prove", p.repo.Store, p.Key, fmt.Errorf("%s/%s is not what was saved", t.name, f.Path))
-			}
+// writeZeros writes pages of zeros where something else was.
+func (p *Plan) writeZeros(to sink) error {
+	out := lastFile{to: to}
+	none := make([]byte, repo.MaxFrame)
+	for _, o := range p.zeros {
+		if err := out.write(o.file, o.at, none[:o.n]); err != nil {
+			return errors.Join(err, out.close())
 		}
+		clear(o.file.ids[int(o.slot)*len(repo.ID{}):][:o.ids()*len(repo.ID{})])
 	}
-	return nil
+	return out.close()
 }
 
 func writeError(path string, err error) error {
-	if diskspace.IsFull(err) {
+	var known *uerr.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case diskspace.IsFull(err):
 		return uerr.New(uerr.NoSpace, "write", path, err, "free some space, or name a folder on another disk with --target; the target was not touched")
 	}
 	return uerr.New(uerr.Failed, "write", path, err, "")
+}
+
+func writeErrorOrNil(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return writeError(path, err)
 }

@@ -3,13 +3,9 @@ package restore
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"practicectl/backup/repo"
-	"practicectl/internal/atomicfile"
 	"practicectl/internal/progress"
 	"practicectl/internal/uerr"
 )
@@ -21,134 +17,151 @@ type Options struct {
 	// Prove is called with the folder that was laid down, before it is put in place; what it refuses is not put in place.
 	Prove func(ctx context.Context, dir string) error
 	Now   func() time.Time
+	Crash func(point string) // called at the points where a crash is interesting; nil: none
 }
+
+// Points are the places of a restore into a new folder at which Options.Crash is called, in order.
+var Points = []string{"folder made", "files made", "files laid", "database laid", "durable", "proved", "in place"}
 
 // Report is what a restore did.
 type Report struct {
 	Key      string      `json:"key"`
 	Snapshot repo.Header `json:"snapshot"`
 	Target   string      `json:"target"`
+	InPlace  bool        `json:"in_place,omitempty"`
+	Resumed  bool        `json:"resumed,omitempty"` // went on where an interrupted restore had stopped
 	Files    int64       `json:"files"`
-	Bytes    int64       `json:"bytes"`
-	Proved   bool        `json:"proved"` // by more than checksums
+	Bytes    int64       `json:"bytes"`      // of these files
+	Written  int64       `json:"written"`    // bytes of them that were not there already
+	Read     int64       `json:"downloaded"` // bytes that were read from the store, without what the plan read
+	Requests int64       `json:"requests"`   // for them
+	Torn     int         `json:"torn_pages"` // pages that were saved while they were written, and that recovery replaces from the log
+	Proved   bool        `json:"proved"`     // by more than checksums
 	Seconds  float64     `json:"seconds"`
 }
 
-// Suffix is what the folder beside the target is called until it is proved.
-const Suffix = ".unverified"
-
-// marker tells a folder that a restore left behind from somebody's own.
-const marker = ".practicectl-restore"
-
-// Run executes the plan: lay down beside → prove → put in place. Until the last step the target does not change. Error
-// kinds: LossGuard, NoSpace, Integrity, Auth, Unreachable.
+// Run executes the plan: lay down beside → prove → put in place. Until the last step the target does not change. A restore that is
+// interrupted, or whose store goes away, leaves what it laid beside the target, and the next one of the same snapshot goes on
+// there. Error kinds: LossGuard, NoSpace, Integrity, Auth, Unreachable.
 func (p *Plan) Run(ctx context.Context, o Options, rep progress.Reporter) (Report, error) {
+	if p.InPlace {
+		return p.runInPlace(ctx, o, rep)
+	}
 	began := o.Now()
+	p.requests.Store(0)
+	p.bytes.Store(0)
 	if err := p.CheckTarget(); err != nil {
 		return Report{}, err
 	}
-	stage, err := p.makeStage(o.Own)
+	stage, old, err := p.makeStage(o.Own)
 	if err != nil {
 		return Report{}, err
 	}
-	if err := errors.Join(p.lay(ctx, stage, rep), stage.root.Close()); err != nil {
-		return Report{}, errors.Join(err, discard(stage.dir))
+	out := p.report(o)
+	out.Resumed = old
+	o.crash("folder made")
+	err = p.lay(ctx, stage, old, o, rep, &out)
+	if err == nil && o.Prove != nil {
+		err = p.proveIn(ctx, stage, o, rep)
+	} else if err != nil {
+		err = keepOrDiscard(err, stage)
 	}
-	if o.Prove != nil {
-		task := rep.Task("prove", progress.Items, 1)
-		err := o.Prove(ctx, stage.dir)
-		task.Done()
-		if err != nil {
-			return Report{}, uerr.New(uerr.KindOf(err), "prove the restored copy in", stage.dir, err, "it was not put in place and is kept for inspection; an older snapshot may do: practicectl backup list")
-		}
+	if err := errors.Join(err, stage.root.Close()); err != nil {
+		return Report{}, err
 	}
+	o.crash("proved")
 	if err := p.swap(stage.dir); err != nil {
 		return Report{}, err
 	}
-	return Report{Key: p.Key, Snapshot: p.Snapshot, Target: p.Target, Files: p.Files, Bytes: p.Bytes, Proved: o.Prove != nil, Seconds: o.Now().Sub(began).Seconds()}, nil
+	o.crash("in place")
+	p.sum(&out, o.Now().Sub(began))
+	return out, nil
 }
 
-// lay writes everything and makes it durable.
-func (p *Plan) lay(ctx context.Context, d folder, rep progress.Reporter) error {
+func (p *Plan) report(o Options) Report {
+	return Report{Key: p.Key, Snapshot: p.Snapshot, Target: p.Target, InPlace: p.InPlace, Files: p.Files, Bytes: p.Bytes, Proved: o.Prove != nil}
+}
+
+func (p *Plan) sum(out *Report, took time.Duration) {
+	out.Read, out.Requests, out.Torn, out.Seconds = p.bytes.Load(), p.requests.Load(), len(p.suspects.pages), took.Seconds()
+}
+
+func (o Options) crash(point string) {
+	if o.Crash != nil {
+		o.Crash(point)
+	}
+}
+
+// keepOrDiscard keeps what was laid when a next run can go on with it, and otherwise frees the disk.
+func keepOrDiscard(err error, stage folder) error {
+	if uerr.KindOf(err) == uerr.Unreachable || uerr.KindOf(err) == uerr.Interrupted || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errors.Join(err, discard(stage.dir))
+}
+
+// lay writes everything and makes it durable. With old, what is there already stays.
+func (p *Plan) lay(ctx context.Context, d folder, old bool, o Options, rep progress.Reporter, out *Report) error {
+	if old {
+		task := rep.Task("compare", progress.Bytes, p.Bytes)
+		err := p.survey(ctx, d.root, task)
+		task.Done()
+		if err != nil {
+			return err
+		}
+	}
 	if err := d.make(p); err != nil {
 		return err
 	}
-	task := rep.Task("restore", progress.Bytes, p.Bytes)
+	o.crash("files made")
+	out.Written = p.toWrite()
+	task := rep.Task("restore", progress.Bytes, out.Written)
 	err := p.fetch(ctx, d, task)
 	task.Done()
 	if err != nil {
 		return err
 	}
-	if p.body.Database != nil {
+	o.crash("files laid")
+	if p.laysDatabase() {
 		if err := p.layDatabase(ctx, d); err != nil {
 			return err
 		}
 	}
+	o.crash("database laid")
 	if err := d.finish(p); err != nil {
 		return err
 	}
-	return writeErrorOrNil(d.dir, syncTree(d.dir))
-}
-
-// makeStage makes the folder beside the target; one that an earlier restore left is thrown away.
-func (p *Plan) makeStage(own func(path string) error) (folder, error) {
-	dir := p.Target + Suffix
-	if _, err := os.Lstat(dir); err == nil {
-		if _, err := os.Lstat(filepath.Join(dir, marker)); err != nil {
-			return folder{}, uerr.New(uerr.LossGuard, "restore into", p.Target, errors.New("the folder "+dir+" is in the way and is not ours"), "move it away")
-		}
-		if err := discard(dir); err != nil {
-			return folder{}, err
-		}
+	if err := syncTree(d.dir); err != nil {
+		return writeError(d.dir, err)
 	}
-	err := os.MkdirAll(filepath.Dir(dir), 0o755)
-	if err == nil {
-		err = os.Mkdir(dir, 0o700)
-	}
-	if err != nil {
-		return folder{}, writeError(dir, err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return folder{}, writeError(dir, err)
-	}
-	d := folder{dir: dir, root: root, owner: own}
-	err = root.WriteFile(marker, []byte(p.Key+"\n"), 0o600)
-	if err == nil {
-		err = errors.Join(d.own("."), d.own(marker))
-	}
-	if err != nil {
-		return folder{}, errors.Join(writeError(dir, err), root.Close())
-	}
-	return d, nil
-}
-
-// swap puts the proved folder in place.
-func (p *Plan) swap(stage string) error {
-	const op = "put the restored copy in place at"
-	if err := os.Remove(filepath.Join(stage, marker)); err != nil {
-		return uerr.New(uerr.Failed, op, p.Target, err, "")
-	}
-	if err := os.Remove(p.Target); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder, or it stays
-		return uerr.New(uerr.LossGuard, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
-	}
-	if err := atomicfile.Rename(stage, p.Target); err != nil {
-		return uerr.New(uerr.Failed, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
-	}
-	return p.linkTablespaces(p.Target)
-}
-
-// discard removes a folder that a restore made.
-func discard(dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return uerr.New(uerr.Failed, "remove", dir, err, "remove it by hand")
-	}
+	o.crash("durable")
 	return nil
 }
 
-func writeErrorOrNil(path string, err error) error {
-	if err == nil {
-		return nil
+// toWrite is the bytes that the ops write.
+func (p *Plan) toWrite() int64 {
+	n := int64(0)
+	for _, job := range p.jobs {
+		for _, o := range *job {
+			n += int64(o.n)
+		}
 	}
-	return writeError(path, err)
+	for _, o := range p.zeros {
+		n += int64(o.n)
+	}
+	return n
+}
+
+// proveIn has the copy proved, and looks at the pages that only recovery could put right.
+func (p *Plan) proveIn(ctx context.Context, d folder, o Options, rep progress.Reporter) error {
+	task := rep.Task("prove", progress.Items, 1)
+	defer task.Done()
+	err := o.Prove(ctx, d.dir)
+	if err == nil && p.laysDatabase() {
+		err = p.recheck(d.root)
+	}
+	if err != nil {
+		return uerr.New(uerr.KindOf(err), "prove the restored copy in", d.dir, err, "it was not put in place and is kept for inspection; an older snapshot may do: practicectl backup list")
+	}
+	return nil
 }

@@ -6,92 +6,120 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/klauspost/compress/zstd"
+	"sync"
 
 	"practicectl/backup/repo"
+	"practicectl/internal/uerr"
 )
-
-// reader gives out chunks of packs that hold trees and page maps, keeping each pack open while it is in use.
-type reader struct {
-	p     *Plan
-	dec   *zstd.Decoder
-	packs map[repo.PackID]*openPack
-}
-
-type openPack struct {
-	r       *repo.PackReader
-	frame   int64
-	content []byte
-}
 
 var errRef = errors.New("it refers to something that is not there")
 
-// chunk reads the chunk at ref.
-func (t *reader) chunk(ctx context.Context, table []repo.PackID, ref repo.Ref) ([]byte, error) {
-	id := table[ref[0]]
-	o, ok := t.packs[id]
-	if !ok {
-		if _, ok := t.p.sizes[id]; !ok {
-			return nil, fmt.Errorf("%w: pack %s", errRef, id)
-		}
-		plain, err := t.p.pack(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		r, err := repo.OpenPack(bytes.NewReader(plain), int64(len(plain)), t.dec)
-		if err != nil {
-			return nil, repo.Tampered("open the pack", t.p.repo.Store, id.Key(), err)
-		}
-		o = &openPack{r: r, frame: -1}
-		t.packs[id] = o
-	}
-	if o.frame != ref[1] {
-		content, err := o.r.Frame(int(ref[1]), nil)
-		if err != nil {
-			return nil, repo.Tampered("open the pack", t.p.repo.Store, id.Key(), err)
-		}
-		o.frame, o.content = ref[1], content
-	}
-	if ref[2]+ref[3] > int64(len(o.content)) {
-		return nil, fmt.Errorf("%w: pack %s frame %d", errRef, id, ref[1])
-	}
-	return o.content[ref[2] : ref[2]+ref[3]], nil
+// chunks are the frames with trees and page maps, all of which a plan reads.
+type chunks struct {
+	p      *Plan
+	mu     sync.Mutex
+	frames map[frameOf][]byte
 }
 
-// readTrees reads all blocks and page maps, proves them against the signed root, and plans what each pack has to give.
-func (p *Plan) readTrees(ctx context.Context) error {
-	dec, err := repo.NewDecoder()
-	if err != nil {
-		return err
+type frameOf struct {
+	pack  repo.PackID
+	frame int
+}
+
+// load reads the frames of refs. Each ref has its table of packs.
+func (c *chunks) load(ctx context.Context, careful bool, refs []ref) error {
+	lists := map[repo.PackID]*need{}
+	for _, r := range refs {
+		id := r.table[r.at[0]]
+		pack, ok := c.p.packs[id]
+		if !ok {
+			return fmt.Errorf("%w: pack %s", errRef, id)
+		}
+		n := lists[id]
+		if n == nil {
+			n = &need{pack: pack}
+			lists[id] = n
+		}
+		n.bytes += r.at[3]
+		if no := int(r.at[1]); !slices.Contains(n.frames, no) && c.frames[frameOf{id, no}] == nil {
+			n.frames = append(n.frames, no)
+		}
 	}
-	defer dec.Close()
-	r := &reader{p: p, dec: dec, packs: map[repo.PackID]*openPack{}}
+	needs := make([]need, 0, len(lists))
+	for _, n := range lists {
+		if len(n.frames) > 0 {
+			needs = append(needs, *n)
+		}
+	}
+	return c.p.read(ctx, needs, careful, func() taker { return c })
+}
+
+// ref is a reference with the table that it points into.
+type ref struct {
+	table []repo.PackID
+	at    repo.Ref
+}
+
+func (c *chunks) take(pack repo.PackID, frame int, content []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frames[frameOf{pack, frame}] = bytes.Clone(content)
+	return nil
+}
+
+func (c *chunks) flush() error { return nil }
+
+// get is the chunk at a ref that was loaded.
+func (c *chunks) get(r ref) ([]byte, error) {
+	content := c.frames[frameOf{r.table[r.at[0]], int(r.at[1])}]
+	if r.at[2]+r.at[3] > int64(len(content)) {
+		return nil, fmt.Errorf("%w: pack %s frame %d", errRef, r.table[r.at[0]], r.at[1])
+	}
+	return content[r.at[2] : r.at[2]+r.at[3]], nil
+}
+
+// readTrees reads all blocks and page maps, proves them against the signed root, and plans what each pack has to give. What does
+// not prove itself is read once more, comparing packs with their names: that tells what was changed.
+func (p *Plan) readTrees(ctx context.Context) error {
+	err := p.tryTrees(ctx, false)
+	if uerr.KindOf(err) == uerr.Integrity {
+		err = p.tryTrees(ctx, true)
+	}
+	return err
+}
+
+func (p *Plan) tryTrees(ctx context.Context, careful bool) error {
+	p.trees, p.jobs, p.Files, p.Bytes = nil, map[repo.PackID]*packJob{}, 0, 0
 	bad := func(err error) error { return repo.Tampered("read the trees of", p.repo.Store, p.Key, err) }
 	if repo.RootDigest(p.hash, p.body.Trees) != p.Snapshot.Root {
 		return bad(errors.New("its root is not the signed one"))
 	}
+	c := &chunks{p: p, frames: map[frameOf][]byte{}}
+	var refs []ref
 	for _, t := range p.body.Trees {
+		if !p.mayMatch(t.Name) {
+			continue
+		}
+		for _, b := range t.Blocks {
+			refs = append(refs, ref{p.body.Packs, b})
+		}
+	}
+	if err := c.load(ctx, careful, refs); err != nil {
+		return bad(err)
+	}
+	var maps []ref
+	var tables [][]repo.PackID // beside all files, in order
+	for _, t := range p.body.Trees {
+		if !p.mayMatch(t.Name) {
+			continue
+		}
+		blocks, err := p.readBlocks(c, t)
+		if err != nil {
+			return bad(err)
+		}
 		out := tree{name: t.Name}
-		var ids []byte
-		var blocks []repo.Block
-		for _, ref := range t.Blocks {
-			data, err := r.chunk(ctx, p.body.Packs, ref)
-			if err != nil {
-				return bad(err)
-			}
-			id := p.hash.Chunk(data)
-			ids = append(ids, id[:]...)
-			b, err := repo.ParseBlock(data)
-			if err != nil {
-				return bad(err)
-			}
-			blocks = append(blocks, b)
-		}
-		if p.hash.Digest(ids) != t.Digest {
-			return bad(errors.New("a block of the tree is not the signed one"))
-		}
 		for _, b := range blocks {
 			for _, e := range b.Entries {
 				// No cluster that was saved has links: those to tablespaces are made here. One that has them would lead the
@@ -99,9 +127,13 @@ func (p *Plan) readTrees(ctx context.Context) error {
 				if e.Kind == repo.Link && t.Name == dataDir {
 					return bad(fmt.Errorf("%s: a link in a database", e.Path))
 				}
-				f := &file{Entry: e, path: p.place(t.Name, e.Path)}
-				if err := p.planFile(ctx, r, b.Packs, f); err != nil {
-					return bad(fmt.Errorf("%s: %w", e.Path, err))
+				if !p.matches(t.Name, e.Path) {
+					continue
+				}
+				f := &file{Entry: e, no: len(tables), path: p.place(t.Name, e.Path), first: firstBlock(e.Path), there: -1}
+				tables = append(tables, b.Packs)
+				for _, m := range e.Maps {
+					maps = append(maps, ref{b.Packs, m})
 				}
 				out.files = append(out.files, f)
 				p.Files++
@@ -110,23 +142,63 @@ func (p *Plan) readTrees(ctx context.Context) error {
 		}
 		p.trees = append(p.trees, out)
 	}
+	if err := c.load(ctx, careful, maps); err != nil {
+		return bad(err)
+	}
+	for _, t := range p.trees {
+		for _, f := range t.files {
+			if err := p.planFile(c, tables[f.no], f); err != nil {
+				return bad(fmt.Errorf("%s: %w", f.Path, err))
+			}
+		}
+	}
+	p.sortJobs()
+	if len(p.Paths) > 0 && p.Files == 0 {
+		return uerr.New(uerr.NotFound, "restore", strings.Join(p.Paths, ", "), errors.New("nothing in the snapshot matches"), `paths begin with "files/" or "pg/", such as --path 'files/etc/practice/*'`)
+	}
 	return nil
+}
+
+// readBlocks reads the blocks of a tree and proves them.
+func (p *Plan) readBlocks(c *chunks, t repo.Tree) ([]repo.Block, error) {
+	var ids []byte
+	var blocks []repo.Block
+	for _, at := range t.Blocks {
+		data, err := c.get(ref{p.body.Packs, at})
+		if err != nil {
+			return nil, err
+		}
+		id := p.hash.Chunk(data)
+		ids = append(ids, id[:]...)
+		b, err := repo.ParseBlock(data)
+		if err != nil {
+			return nil, err
+		}
+		blocks = append(blocks, b)
+	}
+	if p.hash.Digest(ids) != t.Digest {
+		return nil, errors.New("a block of the tree is not the signed one")
+	}
+	return blocks, nil
 }
 
 // place is where an entry of a tree goes below the target. What lies in a tablespace gets a folder beside the data folder.
 func (p *Plan) place(tree, path string) string {
-	if rest, ok := strings.CutPrefix(path, "pg_tblspc/"); ok && p.body.Database != nil && tree == "pg" {
+	if rest, ok := strings.CutPrefix(path, "pg_tblspc/"); ok && p.body.Database != nil && tree == dataDir {
 		oid, _, _ := strings.Cut(rest, "/")
 		for _, t := range p.body.Database.Tablespaces {
 			if t.OID == oid {
-				return filepath.Join("tablespaces", filepath.FromSlash(rest))
+				return filepath.Join(tablespacesDir, filepath.FromSlash(rest))
 			}
 		}
+	}
+	if tree == dataDir {
+		tree = p.data
 	}
 	return filepath.Join(tree, filepath.FromSlash(path))
 }
 
-func (p *Plan) planFile(ctx context.Context, r *reader, table []repo.PackID, f *file) error {
+func (p *Plan) planFile(c *chunks, table []repo.PackID, f *file) error {
 	switch f.Kind {
 	case repo.Pages:
 		f.ids = make([]byte, f.Size/repo.PageSize*int64(len(repo.ID{})))
@@ -134,8 +206,8 @@ func (p *Plan) planFile(ctx context.Context, r *reader, table []repo.PackID, f *
 		if err := p.planRuns(table, f.Runs, f, &page); err != nil {
 			return err
 		}
-		for _, ref := range f.Maps {
-			data, err := r.chunk(ctx, table, ref)
+		for _, at := range f.Maps {
+			data, err := c.get(ref{table, at})
 			if err != nil {
 				return err
 			}
@@ -154,7 +226,8 @@ func (p *Plan) planFile(ctx context.Context, r *reader, table []repo.PackID, f *
 		f.ids = make([]byte, len(f.Chunks)*len(repo.ID{}))
 		at := int64(0)
 		for i, c := range f.Chunks {
-			if err := p.add(table[c[0]], c[1], op{file: f, off: c[2], n: c[3], at: at, slot: int64(i), kind: repo.ChunkFrame}); err != nil {
+			o := op{file: f, frame: int32(c[1]), off: int32(c[2]), n: int32(c[3]), at: at, slot: int32(i), kind: repo.ChunkFrame}
+			if err := p.add(table[c[0]], o); err != nil {
 				return err
 			}
 			at += c[3]
@@ -173,18 +246,19 @@ func (p *Plan) planRuns(table []repo.PackID, runs []repo.Run, f *file, page *int
 			return errors.New("its page map does not fit its size")
 		}
 		if r[0] == repo.ZeroPack {
-			continue // the file is made with its full length, and its ids of zero pages are zero
+			f.zeros = append(f.zeros, stretch{first, r[3]}) // the file is made with its full length, and the ids of zero pages are zero
+			continue
 		}
-		o := op{file: f, off: r[2] * repo.PageSize, n: r[3] * repo.PageSize, at: first * repo.PageSize, slot: first, kind: repo.PageFrame}
-		if err := p.add(table[r[0]], r[1], o); err != nil {
+		o := op{file: f, frame: int32(r[1]), off: int32(r[2] * repo.PageSize), n: int32(r[3] * repo.PageSize), at: first * repo.PageSize, slot: int32(first), kind: repo.PageFrame}
+		if err := p.add(table[r[0]], o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Plan) add(pack repo.PackID, frame int64, o op) error {
-	if _, ok := p.sizes[pack]; !ok {
+func (p *Plan) add(pack repo.PackID, o op) error {
+	if _, ok := p.packs[pack]; !ok {
 		return fmt.Errorf("%w: pack %s", errRef, pack)
 	}
 	j := p.jobs[pack]
@@ -192,6 +266,6 @@ func (p *Plan) add(pack repo.PackID, frame int64, o op) error {
 		j = &packJob{}
 		p.jobs[pack] = j
 	}
-	(*j)[frame] = append((*j)[frame], o)
+	*j = append(*j, o)
 	return nil
 }

@@ -1,0 +1,159 @@
+package restore
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"practicectl/internal/atomicfile"
+	"practicectl/internal/uerr"
+)
+
+// Suffix is what the folder beside the target is called until it is proved.
+const Suffix = ".unverified"
+
+// marker tells a folder that a restore left behind from somebody's own, and what is being restored into it.
+const marker = ".practicectl-restore"
+
+// mark is the content of a marker.
+type mark struct {
+	Snapshot string   `json:"snapshot"` // key
+	Paths    []string `json:"paths,omitempty"`
+}
+
+func (p *Plan) mark() mark { return mark{Snapshot: p.Key, Paths: p.Paths} }
+
+// resumes tells whether an interrupted restore of the same plan lies beside the target.
+func (p *Plan) resumes() bool {
+	data, err := os.ReadFile(filepath.Join(p.Target+Suffix, marker))
+	var m mark
+	return err == nil && json.Unmarshal(data, &m) == nil && m.Snapshot == p.Key && slices.Equal(m.Paths, p.Paths)
+}
+
+// makeStage makes the folder beside the target. What an interrupted restore of the same plan left there is used: old is true
+// then. What another one left is thrown away.
+func (p *Plan) makeStage(own func(path string) error) (d folder, old bool, err error) {
+	dir := p.Target + Suffix
+	if _, err := os.Lstat(dir); err == nil {
+		if _, err := os.Lstat(filepath.Join(dir, marker)); err != nil {
+			return d, false, uerr.New(uerr.LossGuard, "restore into", p.Target, errors.New("the folder "+dir+" is in the way and is not ours"), "move it away")
+		}
+		if old = p.resumes(); !old {
+			if err := discard(dir); err != nil {
+				return d, false, err
+			}
+		}
+	}
+	if !old {
+		if err := p.newStage(dir); err != nil {
+			return d, false, err
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return d, old, writeError(dir, err)
+	}
+	d = folder{dir: dir, root: root, owner: own, made: map[string]bool{}}
+	if err := errors.Join(d.own("."), d.own(marker)); err != nil {
+		return d, old, errors.Join(err, root.Close())
+	}
+	if old {
+		if err := d.tidy(p); err != nil {
+			return d, old, errors.Join(err, root.Close())
+		}
+	}
+	return d, old, nil
+}
+
+// newStage makes an empty folder with a marker, which is there before anything else is.
+func (p *Plan) newStage(dir string) error {
+	text, err := json.Marshal(p.mark())
+	if err != nil {
+		return err
+	}
+	if err = os.MkdirAll(filepath.Dir(dir), 0o755); err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err == nil {
+		err = atomicfile.WriteBytes(filepath.Join(dir, marker), 0o600, append(text, '\n'))
+	}
+	return writeErrorOrNil(dir, err)
+}
+
+// tidy removes from a folder that an interrupted restore left what the plan does not lay there itself, and what is of another
+// kind: links that were made already, and what PostgreSQL wrote while the copy was proved. What stays can be written.
+func (d folder) tidy(p *Plan) error {
+	want := p.kinds()
+	want[marker] = 0
+	var walk func(rel string) error
+	walk = func(rel string) error {
+		if err := d.root.Chmod(rel, 0o700); err != nil {
+			return err
+		}
+		entries, err := fs.ReadDir(d.root.FS(), filepath.ToSlash(rel))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := filepath.Join(rel, e.Name())
+			kind, ok := want[name]
+			switch {
+			case !ok || kind != e.Type() || kind&fs.ModeSymlink != 0:
+				err = d.root.RemoveAll(name)
+			case e.IsDir():
+				err = walk(name)
+			default:
+				err = d.root.Chmod(name, 0o600)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return writeErrorOrNil(d.dir, walk("."))
+}
+
+// kinds is what the plan lays: the type bits of each path, with the folders above.
+func (p *Plan) kinds() map[string]fs.FileMode {
+	out := map[string]fs.FileMode{}
+	above := func(path string) {
+		for ; path != "." && out[path] == 0; path = filepath.Dir(path) {
+			out[path] = fs.ModeDir
+		}
+	}
+	for _, t := range p.trees {
+		above(p.treeDir(t.name))
+		for _, f := range t.files {
+			above(filepath.Dir(f.path))
+			out[f.path] = f.mode()
+		}
+	}
+	return out
+}
+
+// swap puts the proved folder in place.
+func (p *Plan) swap(stage string) error {
+	const op = "put the restored copy in place at"
+	if err := os.Remove(filepath.Join(stage, marker)); err != nil {
+		return uerr.New(uerr.Failed, op, p.Target, err, "")
+	}
+	if err := os.Remove(p.Target); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder, or it stays
+		return uerr.New(uerr.LossGuard, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
+	}
+	if err := atomicfile.Rename(stage, p.Target); err != nil {
+		return uerr.New(uerr.Failed, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
+	}
+	return p.linkTablespaces(p.Target)
+}
+
+// discard removes a folder that a restore made.
+func discard(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return uerr.New(uerr.Failed, "remove", dir, err, "remove it by hand")
+	}
+	return nil
+}
