@@ -99,7 +99,9 @@ func (p *Plan) needs(wanted func(*file) bool) []need {
 		n.file = frames[0].file
 		out = append(out, n)
 	}
-	slices.SortFunc(out, func(a, b need) int { return cmp.Or(cmp.Compare(a.file, b.file), bytes.Compare(a.pack.ID[:], b.pack.ID[:])) })
+	slices.SortFunc(out, func(a, b need) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), bytes.Compare(a.pack.ID[:], b.pack.ID[:]))
+	})
 	return out
 }
 

@@ -24,15 +24,14 @@ type Plan struct {
 	InPlace  bool        `json:"in_place,omitempty"`
 	// Paths are the patterns (path.Match) of what is restored, such as "files/etc/practice/*"; a folder comes with all below it.
 	// None: everything.
-	Paths    []string  `json:"paths,omitempty"`
-	Files    int64     `json:"files"`              // files, folders and links to lay down
-	Bytes    int64     `json:"bytes"`              // of these files
-	Download int64     `json:"download"`           // bytes to read from the store, at most
-	Log      int64     `json:"log"`                // bytes of them that are log
-	Packs    int       `json:"packs"`              // to read from the store
-	Requests int       `json:"requests"`           // that the store will get, about
-	Free     int64     `json:"free"`               // bytes on the target's disk
-	Estimate *Estimate `json:"estimate,omitempty"` // how long it will take
+	Paths    []string `json:"paths,omitempty"`
+	Files    int64    `json:"files"`    // files, folders and links to lay down
+	Bytes    int64    `json:"bytes"`    // of these files
+	Download int64    `json:"download"` // bytes to read from the store, at most
+	Log      int64    `json:"log"`      // bytes of them that are log
+	Packs    int      `json:"packs"`    // to read from the store
+	Requests int      `json:"requests"` // that the store will get, about
+	Free     int64    `json:"free"`     // bytes on the target's disk
 
 	repo   *repo.Repo
 	key    repo.IndexKey
@@ -42,7 +41,7 @@ type Plan struct {
 	frames map[repo.PackID]int // number of frames, where the index told it
 	trees  []tree
 	jobs   map[repo.PackID]*packJob
-	zeros  []op // pages of zeros to write over something else
+	zeros  []op   // pages of zeros to write over something else
 	data   string // folder of the cluster below the target
 
 	suspects suspects
