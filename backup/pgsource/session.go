@@ -193,7 +193,7 @@ func (s *Session) describe(timeline uint32, label, spaces string) End {
 		major, _ = strconv.Atoi(m) // digits only
 	}
 	return End{
-		Facts: repo.DatabaseFacts{System: s.control.SystemID, Version: s.version, Major: major, Timeline: timeline, Start: s.start.String(), Stop: s.stop.String()},
+		Facts: repo.DatabaseFacts{System: s.control.SystemID, Version: s.version, Major: major, Timeline: timeline, Start: s.start.String(), Stop: s.stop.String(), Segment: int64(s.control.WALSegmentSize)},
 		Body: repo.DatabaseBody{Label: label, TablespaceMap: spaces, Tablespaces: tablespaces(spaces), Checksums: s.control.DataChecksums != 0,
 			SegmentSize: int64(s.control.WALSegmentSize)},
 	}

@@ -20,6 +20,7 @@ const (
 	kindSettings   = "settings"
 	kindSnapshot   = "snapshot"
 	kindTombstones = "tombstones"
+	kindGap        = "gap"
 )
 
 var errSignature = errors.New("the signature is wrong: the object was changed, or written with another key")

@@ -38,6 +38,7 @@ type DatabaseFacts struct {
 	Timeline uint32 `json:"timeline"`
 	Start    string `json:"start_lsn"`
 	Stop     string `json:"stop_lsn"`
+	Segment  int64  `json:"wal_segment_size,omitempty"` // bytes; 0: 16 MiB
 }
 
 // Damage is a page whose checksum was wrong at the source.

@@ -20,7 +20,7 @@ type Catalogue struct {
 // Found is a stored stretch.
 type Found struct {
 	Stretch
-	ID       repo.ID
+	Mark     Mark
 	Key      string
 	Size     int64     // bytes of the object
 	Modified time.Time // by the store's clock
@@ -29,7 +29,7 @@ type Found struct {
 // FoundBranch is a stored history file.
 type FoundBranch struct {
 	Branch
-	ID       repo.ID
+	Mark     Mark
 	Key      string
 	Modified time.Time
 }
@@ -62,10 +62,10 @@ func look(ctx context.Context, st objstore.Store, prefix string) (Catalogue, err
 		if err != nil {
 			return Catalogue{}, repo.StoreError("list the log in", st, prefix, err)
 		}
-		if s, id, ok := ParseKey(info.Key); ok {
-			c.Stretches = append(c.Stretches, Found{Stretch: s, ID: id, Key: info.Key, Size: info.Size, Modified: info.Modified})
-		} else if b, id, ok := ParseBranchKey(info.Key); ok {
-			c.Branches = append(c.Branches, FoundBranch{Branch: b, ID: id, Key: info.Key, Modified: info.Modified})
+		if s, mark, ok := ParseKey(info.Key); ok {
+			c.Stretches = append(c.Stretches, Found{Stretch: s, Mark: mark, Key: info.Key, Size: info.Size, Modified: info.Modified})
+		} else if b, mark, ok := ParseBranchKey(info.Key); ok {
+			c.Branches = append(c.Branches, FoundBranch{Branch: b, Mark: mark, Key: info.Key, Modified: info.Modified})
 		}
 	}
 	slices.SortStableFunc(c.Stretches, func(a, b Found) int {

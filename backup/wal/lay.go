@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"practicectl/backup/repo"
+	"practicectl/internal/objstore"
 	"practicectl/internal/pgcluster"
 	"practicectl/internal/sealed"
 	"practicectl/internal/uerr"
@@ -16,14 +17,57 @@ import (
 
 // Read fetches and opens one object. Error kinds: Integrity naming the object, Auth, Unreachable.
 func Read(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
-	const op = "read the log in"
 	data, err := Fetch(ctx, r, o)
 	if err != nil {
 		return nil, err
 	}
-	packed, err := sealed.OpenBytes(data, r.IdentitiesFor(o.Key)...)
+	return unpack(r, o.Key, data)
+}
+
+// ReadFound fetches and opens a stretch that was found by its name, whose mark proves it. Error kinds: Integrity naming the
+// object, NotFound (a stream has stored it in one piece with others meanwhile), Auth, Unreachable.
+func ReadFound(ctx context.Context, r *repo.Repo, f Found) ([]byte, error) {
+	plain, err := readMarked(ctx, r, f.Key, f.Mark)
+	if err == nil && pgcluster.LSN(len(plain)) != f.End-f.Start {
+		err = repo.Tampered("read the log in", r.Store, f.Key, errors.New("it is not as long as its name says"))
+	}
+	return plain, err
+}
+
+// ReadHistory fetches and opens the history file of a timeline.
+func ReadHistory(ctx context.Context, r *repo.Repo, b FoundBranch) ([]byte, error) {
+	return readMarked(ctx, r, b.Key, b.Mark)
+}
+
+func readMarked(ctx context.Context, r *repo.Repo, key string, mark Mark) ([]byte, error) {
+	const op = "read the log in"
+	data, err := repo.ReadObject(ctx, r.Store, key, repo.MaxPack)
+	switch {
+	case errors.Is(err, objstore.ErrNotFound):
+		return nil, uerr.New(uerr.NotFound, op, r.Store.String()+" "+key, err, "run the same command again")
+	case err != nil:
+		return nil, repo.StoreError(op, r.Store, key, err)
+	}
+	plain, err := unpack(r, key, data)
 	if err != nil {
-		return nil, repo.Tampered(op, r.Store, o.Key, err)
+		return nil, err
+	}
+	k, err := r.IndexKeyOf(mark.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	if NewMarker(k).Mark(plain) != mark {
+		return nil, repo.Tampered(op, r.Store, key, errors.New("it is not what its name says: nobody with the host's keys wrote it"))
+	}
+	return plain, nil
+}
+
+// unpack opens an object.
+func unpack(r *repo.Repo, key string, data []byte) ([]byte, error) {
+	const op = "read the log in"
+	packed, err := sealed.OpenBytes(data, r.IdentitiesFor(key)...)
+	if err != nil {
+		return nil, repo.Tampered(op, r.Store, key, err)
 	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*Unit))
 	if err != nil {
@@ -32,7 +76,7 @@ func Read(ctx context.Context, r *repo.Repo, o repo.WALObject) ([]byte, error) {
 	defer dec.Close()
 	plain, err := dec.DecodeAll(packed, nil)
 	if err != nil {
-		return nil, repo.Tampered(op, r.Store, o.Key, err)
+		return nil, repo.Tampered(op, r.Store, key, err)
 	}
 	return plain, nil
 }

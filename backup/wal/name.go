@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -24,8 +23,8 @@ type Stretch struct {
 	Start, End pgcluster.LSN
 }
 
-// Key is the name of the object that holds the stretch; id is the keyed hash of its bytes.
-func (s Stretch) Key(id repo.ID) string { return s.prefix() + id.String() }
+// Key is the name of the object that holds the stretch.
+func (s Stretch) Key(m Mark) string { return s.prefix() + m.String() }
 
 func (s Stretch) prefix() string {
 	return fmt.Sprintf("%s%016X-%016X-", timelinePrefix(s.System, s.Timeline), uint64(s.Start), uint64(s.End))
@@ -40,7 +39,7 @@ type Branch struct {
 }
 
 // Key is the name of the object that holds the timeline's history file.
-func (b Branch) Key(id repo.ID) string { return b.prefix() + id.String() }
+func (b Branch) Key(m Mark) string { return b.prefix() + m.String() }
 
 func (b Branch) prefix() string {
 	return fmt.Sprintf("%s%s%08X-%016X-", timelinePrefix(b.System, b.Timeline), HistoryName, b.Parent, uint64(b.At))
@@ -64,36 +63,38 @@ func (s Stretch) around() string {
 }
 
 var (
-	stretchForm = regexp.MustCompile(`^w/([0-9]{1,20})/([0-9A-F]{8})/([0-9A-F]{16})-([0-9A-F]{16})-([0-9a-f]{32})$`)
-	branchForm  = regexp.MustCompile(`^w/([0-9]{1,20})/([0-9A-F]{8})/` + HistoryName + `([0-9A-F]{8})-([0-9A-F]{16})-([0-9a-f]{32})$`)
+	stretchForm = regexp.MustCompile(`^w/([0-9]{1,20})/([0-9A-F]{8})/([0-9A-F]{16})-([0-9A-F]{16})-(.+)$`)
+	branchForm  = regexp.MustCompile(`^w/([0-9]{1,20})/([0-9A-F]{8})/` + HistoryName + `([0-9A-F]{8})-([0-9A-F]{16})-(.+)$`)
 )
 
 // ParseKey takes the name of a stored stretch apart; false: it is none.
-func ParseKey(key string) (s Stretch, id repo.ID, ok bool) {
+func ParseKey(key string) (s Stretch, mark Mark, ok bool) {
 	m := stretchForm.FindStringSubmatch(key)
 	if m == nil {
-		return s, id, false
+		return s, mark, false
 	}
 	var start, end uint64
 	if s.System, s.Timeline, start, end, ok = parts(m); !ok || start >= end || end-start > Unit {
-		return Stretch{}, id, false
+		return Stretch{}, mark, false
 	}
 	s.Start, s.End = pgcluster.LSN(start), pgcluster.LSN(end)
-	return s, parseID(m[5]), true
+	mark, ok = parseMark(m[5])
+	return s, mark, ok
 }
 
 // ParseBranchKey takes the name of a stored history file apart; false: it is none.
-func ParseBranchKey(key string) (b Branch, id repo.ID, ok bool) {
+func ParseBranchKey(key string) (b Branch, mark Mark, ok bool) {
 	m := branchForm.FindStringSubmatch(key)
 	if m == nil {
-		return b, id, false
+		return b, mark, false
 	}
 	var parent, at uint64
 	if b.System, b.Timeline, parent, at, ok = parts(m); !ok || parent >= uint64(b.Timeline) {
-		return Branch{}, id, false
+		return Branch{}, mark, false
 	}
 	b.Parent, b.At = uint32(parent), pgcluster.LSN(at)
-	return b, parseID(m[5]), true
+	mark, ok = parseMark(m[5])
+	return b, mark, ok
 }
 
 // parts reads the decimal system, then three hexadecimal numbers, of which the first is a timeline.
@@ -103,10 +104,4 @@ func parts(m []string) (system uint64, timeline uint32, a, b uint64, ok bool) {
 	a, _ = strconv.ParseUint(m[3], 16, 64)    // at most sixteen digits
 	b, _ = strconv.ParseUint(m[4], 16, 64)
 	return system, uint32(tli), a, b, err == nil && tli > 0
-}
-
-func parseID(digits string) (id repo.ID) {
-	raw, _ := hex.DecodeString(digits) // the form says that it can be read
-	copy(id[:], raw)
-	return id
 }

@@ -32,7 +32,7 @@ type Recorder struct {
 	ctx        context.Context
 	store      objstore.Store
 	recipients []age.Recipient
-	hash       *repo.Hasher
+	mark       *Marker
 	system     uint64
 	timeline   uint32
 	start      pgcluster.LSN // of buf
@@ -51,7 +51,7 @@ type Object struct {
 
 // NewRecorder stores the log of the cluster system. The context is that of all uploads.
 func NewRecorder(ctx context.Context, st objstore.Store, recipients []age.Recipient, key repo.IndexKey, system uint64) *Recorder {
-	r := &Recorder{ctx: ctx, store: st, recipients: recipients, hash: key.Hasher(), system: system}
+	r := &Recorder{ctx: ctx, store: st, recipients: recipients, mark: NewMarker(key), system: system}
 	r.up.SetLimit(2)
 	return r
 }
@@ -107,7 +107,7 @@ func (r *Recorder) History(timeline uint32, content []byte) (repo.WALObject, err
 	if err != nil {
 		return repo.WALObject{}, err
 	}
-	return r.storeOne(b.prefix(), b.Key(r.hash.Chunk(content)), content)
+	return r.storeOne(b.prefix(), b.Key(r.mark.Mark(content)), content)
 }
 
 // BranchOf reads in a timeline's history file where it left the one before it.
@@ -134,7 +134,7 @@ func (r *Recorder) send(data []byte) {
 	r.buf = nil
 	o := Object{Start: r.start, End: r.start + pgcluster.LSN(len(data))}
 	stretch := Stretch{System: r.system, Timeline: r.timeline, Start: o.Start, End: o.End}
-	o.Stored.Key = stretch.Key(r.hash.Chunk(data))
+	o.Stored.Key = stretch.Key(r.mark.Mark(data))
 	r.mu.Lock()
 	at := len(r.done)
 	r.done = append(r.done, o)
@@ -156,7 +156,7 @@ func (r *Recorder) storeOne(stretch, key string, data []byte) (repo.WALObject, e
 		switch {
 		case err != nil:
 			return o, repo.StoreError(op, r.store, key, err)
-		case info.Key != key && strings.HasPrefix(info.Key, stretch):
+		case contradicts(info.Key, key, stretch):
 			return o, Forked(op, r.store, info.Key)
 		case info.Key == key:
 			return r.stored(key)
@@ -176,6 +176,17 @@ func (r *Recorder) storeOne(stretch, key string, data []byte) (repo.WALObject, e
 	r.added += o.Size
 	r.mu.Unlock()
 	return o, nil
+}
+
+// contradicts tells that other names the same stretch as key and other bytes, under the same index key.
+func contradicts(other, key, stretch string) bool {
+	text, same := strings.CutPrefix(other, stretch)
+	if !same || other == key {
+		return false
+	}
+	theirs, ok := parseMark(text)
+	ours, _ := parseMark(strings.TrimPrefix(key, stretch)) // just made
+	return !ok || theirs.Epoch == ours.Epoch
 }
 
 // stored describes an object that an earlier run stored.

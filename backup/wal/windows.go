@@ -26,7 +26,7 @@ func (w Window) Holds(at pgcluster.LSN) bool { return w.From <= at && at <= w.To
 // Windows are what can be restored, by cluster and timeline in the order of the log. Snapshots without a database do not
 // count. It needs no key.
 func (c Catalogue) Windows(snapshots []repo.Header) []Window {
-	w := windows{c: c, points: map[place][]point{}, found: map[place][]Window{}}
+	w := windows{c: c, points: map[place][]point{}, segment: map[uint64]pgcluster.LSN{}, found: map[place][]Window{}}
 	for _, s := range snapshots {
 		if s.Database == nil {
 			continue
@@ -37,7 +37,9 @@ func (c Catalogue) Windows(snapshots []repo.Header) []Window {
 			continue // signed nonsense is for verify to tell
 		}
 		at := place{s.Database.System, s.Database.Timeline}
-		w.points[at] = append(w.points[at], point{start, stop, s.Committed})
+		segment := pgcluster.LSN(cmp.Or(s.Database.Segment, Unit))
+		w.segment[s.Database.System] = segment
+		w.points[at] = append(w.points[at], point{start - start%segment, stop, s.Committed})
 	}
 	var places []place
 	for _, f := range c.Stretches {
@@ -57,16 +59,17 @@ type place struct {
 	timeline uint32
 }
 
-// point is a snapshot: from stop on the database is consistent, and log from start on is needed.
+// point is a snapshot: from stop on the database is consistent, and log from start on is needed, the beginning of a segment.
 type point struct {
 	start, stop pgcluster.LSN
 	committed   time.Time
 }
 
 type windows struct {
-	c      Catalogue
-	points map[place][]point
-	found  map[place][]Window
+	c       Catalogue
+	points  map[place][]point
+	segment map[uint64]pgcluster.LSN // bytes, by system
+	found   map[place][]Window
 }
 
 // of finds the windows of a timeline; those of its ancestors come first.
@@ -79,7 +82,7 @@ func (w *windows) of(at place) []Window {
 	if b, ok := w.c.branch(at.system, at.timeline); ok {
 		inherited := slices.ContainsFunc(w.of(place{at.system, b.Parent}), func(p Window) bool { return p.Holds(b.At) })
 		if inherited {
-			starts = append(starts, point{b.At, b.At, b.Modified})
+			starts = append(starts, point{b.At - b.At%w.segment[at.system], b.At, b.Modified})
 		}
 	}
 	slices.SortFunc(starts, func(a, b point) int { return cmp.Compare(a.stop, b.stop) })

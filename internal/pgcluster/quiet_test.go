@@ -64,8 +64,8 @@ func newLine(t *testing.T, c *pgcluster.Cluster) *line {
 	return l
 }
 
-// TestO4_AnIdleDatabaseIsNotADeadStream: nothing to send is no reason to give up, no answer is.
-func TestO4_AnIdleDatabaseIsNotADeadStream(t *testing.T) {
+// TestT27_AnIdleDatabaseIsNotADeadStream: nothing to send is no reason to give up, no answer is.
+func TestT27_AnIdleDatabaseIsNotADeadStream(t *testing.T) {
 	c := testenv.PG(t, 18, testenv.Bootstrapped, testenv.Param("wal_sender_timeout", "0"))
 	l := newLine(t, c)
 	dsn := strings.Replace(c.ConnString(pgcluster.RoleBackup, "practice"), "host='"+c.SocketDir+"'", "host='"+l.dir+"'", 1)

@@ -16,7 +16,8 @@ import (
 type System struct {
 	ID       uint64
 	Timeline uint32
-	Flushed  LSN // end of the log that is safe on the server's disk
+	Flushed  LSN  // end of the log that is safe on the server's disk
+	Standby  bool // it replays log and writes none of its own
 }
 
 // IdentifySystem asks a server who it is, over the replication protocol. The role must have REPLICATION.
@@ -96,7 +97,11 @@ func identify(ctx context.Context, conn *pgconn.PgConn) (System, error) {
 	if err := errors.Join(errID, errTLI, errAt); err != nil {
 		return System{}, uerr.New(uerr.Failed, op, "", err, "")
 	}
-	return System{ID: id, Timeline: uint32(tli), Flushed: at}, nil
+	rows, err = command(ctx, conn, "SHOW in_hot_standby")
+	if err != nil {
+		return System{}, replicationError(op, err)
+	}
+	return System{ID: id, Timeline: uint32(tli), Flushed: at, Standby: string(rows[0][0]) == "on"}, nil
 }
 
 // segmentSize asks for wal_segment_size, which comes as "16MB".

@@ -1,6 +1,7 @@
 package pgcluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -32,30 +33,42 @@ func EnsureSlot(ctx context.Context, connString, slot string) (Slot, error) {
 }
 
 func ensureSlot(ctx context.Context, conn *pgconn.PgConn, slot string, temporary bool) (Slot, error) {
-	op := "make the replication slot " + slot
-	kind := ""
+	if !temporary { // a permanent slot stays between runs
+		if s, err := readSlot(ctx, conn, slot); err != nil || s != nil {
+			return *cmp.Or(s, &Slot{}), err
+		}
+	}
+	kind := "PHYSICAL RESERVE_WAL"
 	if temporary {
-		kind = "TEMPORARY "
+		kind = "TEMPORARY " + kind
 	}
-	s := Slot{Made: true}
-	_, err := conn.Exec(ctx, "CREATE_REPLICATION_SLOT "+slot+" "+kind+"PHYSICAL RESERVE_WAL").ReadAll()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42710" && !temporary {
-		s.Made, err = false, nil // a permanent slot stays between runs
+	if _, err := conn.Exec(ctx, "CREATE_REPLICATION_SLOT "+slot+" "+kind).ReadAll(); err != nil {
+		return Slot{}, replicationError("make the replication slot "+slot, err)
+	}
+	s, err := readSlot(ctx, conn, slot)
+	if err == nil && s == nil {
+		err = uerr.New(uerr.Failed, "make the replication slot "+slot, "", errors.New("it is gone again"), "")
 	}
 	if err != nil {
-		return s, replicationError(op, err)
+		return Slot{}, err
 	}
+	s.Made = true
+	return *s, nil
+}
+
+// readSlot returns nil when there is no such slot.
+func readSlot(ctx context.Context, conn *pgconn.PgConn, slot string) (*Slot, error) {
+	op := "look at the replication slot " + slot
 	rows, err := command(ctx, conn, "READ_REPLICATION_SLOT "+slot)
-	if err != nil {
-		return s, replicationError(op, err)
+	switch {
+	case err != nil:
+		return nil, replicationError(op, err)
+	case len(rows[0]) < 2 || rows[0][0] == nil:
+		return nil, nil
+	case len(rows[0][1]) == 0:
+		return &Slot{}, nil
 	}
-	if len(rows[0]) < 2 || string(rows[0][0]) != "physical" {
-		return s, uerr.New(uerr.Precond, op, "", errors.New("it exists and is not a physical slot"), "choose another name")
-	}
-	if len(rows[0][1]) == 0 {
-		return s, nil
-	}
+	s := &Slot{}
 	s.Held, err = ParseLSN(string(rows[0][1]))
 	return s, err
 }
