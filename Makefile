@@ -56,7 +56,7 @@ lint: ## the pinned golangci-lint
 	"$$linter" run ./...
 
 bench: ## the benchmarks (RUN=regexp COUNT=n)
-	@scripts/prerequisites test
+	@scripts/prerequisites bench
 	. scripts/env
 	go test -run '^$$' -bench '$(RUN)' -benchmem -count $(COUNT) -timeout 60m \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n 1 dirname | sort -u)

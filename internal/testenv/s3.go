@@ -18,10 +18,11 @@ import (
 
 // S3Server is a private S3 server of one test, with versions and object lock.
 type S3Server struct {
-	Endpoint  string // "http://127.0.0.1:PORT"
+	Endpoint  string // "http://127.0.0.1:PORT", of MinIO "https://…"
 	AccessKey string
 	SecretKey string
 	Dir       string // its data lies in Dir/data/BUCKET/KEY
+	CAFile    string // trusts its certificate; empty without TLS
 
 	gateway *s3gateway.Gateway
 }
@@ -63,7 +64,7 @@ func (s *S3Server) NewBucket(t testing.TB, lock bool) string {
 
 // Options reach a bucket of the server.
 func (s *S3Server) Options(bucket, prefix string) s3.Options {
-	return s3.Options{Endpoint: s.Endpoint, Bucket: bucket, Prefix: prefix, AccessKey: secret.New(s.AccessKey), SecretKey: secret.New(s.SecretKey)}
+	return s3.Options{Endpoint: s.Endpoint, Bucket: bucket, Prefix: prefix, AccessKey: secret.New(s.AccessKey), SecretKey: secret.New(s.SecretKey), CAFile: s.CAFile}
 }
 
 // Open opens a bucket of the server.
