@@ -15,6 +15,8 @@ type File struct {
 	Backup   Backup   `toml:"backup" json:"backup"`
 	Mirror   Mirror   `toml:"mirror" json:"mirror"`
 	Agent    Agent    `toml:"agent" json:"agent"`
+	Notify   Notify   `toml:"notify" json:"notify"`
+	Metrics  Metrics  `toml:"metrics" json:"metrics"`
 }
 
 // Practice says whose instance this is.
@@ -57,7 +59,9 @@ type Backup struct {
 	Recipients  []string `toml:"recipients" json:"recipients"`   // age public keys, at least two
 	Paths       []string `toml:"paths" json:"paths"`             // extra files and folders
 	Limit       string   `toml:"limit" json:"limit"`             // upload limit, such as "2MiB/s"; empty: none
+	LimitHours  string   `toml:"limit_hours" json:"limit_hours"` // when it holds, such as "mon-fri 07:00-19:00"; empty: always
 	Keep        Keep     `toml:"keep" json:"keep"`
+	Copies      []Copy   `toml:"copy,omitempty" json:"copy"`
 }
 
 // Keep says how long snapshots are kept: the first one of each of so many days, ISO weeks and months.
@@ -67,6 +71,32 @@ type Keep struct {
 	Monthly   int `toml:"monthly" json:"monthly"`
 	LeastDays int `toml:"least_days" json:"least_days"` // nothing younger is ever expired
 	LogDays   int `toml:"log_days" json:"log_days"`     // any moment of so many days can be restored
+}
+
+// Copy is another store, which gets what the first one has: each [[backup.copy]].
+type Copy struct {
+	Name        string `toml:"name" json:"name"`                         // for commands and messages, such as "nas"
+	Store       string `toml:"store" json:"store"`                       // as in [Backup]
+	Endpoint    string `toml:"endpoint,omitempty" json:"endpoint"`       // as in [Backup]
+	Region      string `toml:"region,omitempty" json:"region"`           // as in [Backup]
+	Credentials string `toml:"credentials,omitempty" json:"credentials"` // as in [Backup], a file of its own
+	Limit       string `toml:"limit,omitempty" json:"limit"`             // as in [Backup]
+	LimitHours  string `toml:"limit_hours,omitempty" json:"limit_hours"` // as in [Backup]
+}
+
+// Notify says who hears of jobs. Nothing that leaves the machine holds data of patients or secrets.
+type Notify struct {
+	Ping     string   `toml:"ping" json:"ping"`           // file with the URL of a dead-man switch; relative to the credential folder; empty: none
+	SMTP     string   `toml:"smtp" json:"smtp"`           // "smtps://host:465", "smtp://host:587" (STARTTLS), or plain "smtp://localhost:25"; empty: no mail
+	SMTPAuth string   `toml:"smtp_auth" json:"smtp_auth"` // file with username and password; relative to the credential folder; empty: none
+	SMTPCA   string   `toml:"smtp_ca" json:"smtp_ca"`     // file with the CA of the mail server; empty: those of the system
+	From     string   `toml:"from" json:"from"`
+	To       []string `toml:"to" json:"to"`
+}
+
+// Metrics says where figures for monitoring are written.
+type Metrics struct {
+	Textfile string `toml:"textfile" json:"textfile"` // folder of node_exporter's textfile collector; empty: none
 }
 
 // Mirror is a LAN mirror served by this machine.

@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Keys lists every key of the file in dotted form, sorted.
@@ -16,10 +17,15 @@ func Keys() []string {
 func collect(t reflect.Type, prefix string, keys *[]string) {
 	for i := range t.NumField() {
 		field := t.Field(i)
-		name := prefix + field.Tag.Get("toml")
+		key, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+		name := prefix + key
 		*keys = append(*keys, name)
-		if field.Type.Kind() == reflect.Struct {
-			collect(field.Type, name+".", keys)
+		of := field.Type
+		if of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() == reflect.Struct {
+			collect(of, name+".", keys)
 		}
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +62,32 @@ func (f *File) Validate() error {
 		oneOf("agent.services", s, "database", "server", "mirror")
 	}
 	f.validateBackup(add)
+	f.Notify.validate(add)
+	if d := f.Metrics.Textfile; d != "" && !filepath.IsAbs(d) {
+		add("metrics.textfile", "%q is no absolute path of a folder", d)
+	}
 	return errors.Join(errs...)
+}
+
+func (n Notify) validate(add func(key, format string, args ...any)) {
+	if n.SMTP == "" {
+		return
+	}
+	u, err := url.Parse(n.SMTP)
+	switch {
+	case strings.Contains(n.SMTP, "@"):
+		add("notify.smtp", "it holds credentials: put them into a file and name it in notify.smtp_auth")
+	case err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Path != "":
+		add("notify.smtp", "%q is not smtp://host:port or smtps://host:port", n.SMTP)
+	}
+	if len(n.To) == 0 {
+		add("notify.to", "is empty: who shall get the mail?")
+	}
+	for _, a := range append([]string{n.From}, n.To...) {
+		if parsed, err := mail.ParseAddress(a); err != nil || parsed.Address != a {
+			add("notify.from and notify.to", "%q is not a mail address", a)
+		}
+	}
 }
 
 func (f *File) validateBackup(add func(key, format string, args ...any)) {
@@ -78,12 +106,39 @@ func (f *File) validateBackup(add func(key, format string, args ...any)) {
 	if n := len(slices.Compact(slices.Sorted(slices.Values(b.Recipients)))); n < 2 {
 		add("backup.recipients", "%d different recipients: at least two are needed, so that one lost identity loses nothing", n)
 	}
-	if bucket, ok := strings.CutPrefix(b.Store, "s3://"); ok {
+	validateStore("backup", b.Store, b.Endpoint, b.Limit, b.LimitHours, add)
+	seen := map[string]bool{b.Store: true}
+	for i, c := range b.Copies {
+		key := fmt.Sprintf("backup.copy %d", i+1)
+		if !copyName.MatchString(c.Name) || seen["name "+c.Name] {
+			add(key+".name", "%q: every copy needs a name of its own, of lower-case letters, digits and dashes", c.Name)
+		}
+		if c.Store == "" || seen[c.Store] && c.Endpoint == b.Endpoint {
+			add(key+".store", "%q: every copy needs a store of its own", c.Store)
+		}
+		seen[c.Store], seen["name "+c.Name] = true, true
+		validateStore(key, c.Store, c.Endpoint, c.Limit, c.LimitHours, add)
+	}
+}
+
+var copyName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+
+func validateStore(key, store, endpoint, limit, hours string, add func(key, format string, args ...any)) {
+	if bucket, ok := strings.CutPrefix(store, "s3://"); ok {
 		if bucket == "" || strings.HasPrefix(bucket, "/") {
-			add("backup.store", "%q names no bucket", b.Store)
+			add(key+".store", "%q names no bucket", store)
 		}
-		if u, err := url.Parse(b.Endpoint); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			add("backup.endpoint", "%q is not the URL of an S3 service", b.Endpoint)
+		if u, err := url.Parse(endpoint); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+			add(key+".endpoint", "%q is not the URL of an S3 service", endpoint)
 		}
+	}
+	if strings.HasPrefix(store, "sftp:") || strings.HasPrefix(store, "ssh:") {
+		add(key+".store", "%q: there is no SFTP, because it has neither an atomic create nor locks; use an S3 service or a mounted folder", store)
+	}
+	if _, err := ParseRate(limit); limit != "" && err != nil {
+		add(key+".limit", "%v", err)
+	}
+	if _, err := ParseHours(hours); err != nil {
+		add(key+".limit_hours", "%v", err)
 	}
 }

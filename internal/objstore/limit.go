@@ -12,7 +12,12 @@ func Limit(st Store, bytesPerSecond int64) Store {
 	if bytesPerSecond <= 0 {
 		return st
 	}
-	return &limited{Store: st, pace: &pace{rate: float64(bytesPerSecond)}}
+	return LimitBy(st, func(time.Time) int64 { return bytesPerSecond })
+}
+
+// LimitBy is Limit with a rate that depends on the time: bytes a second, 0 for none.
+func LimitBy(st Store, rate func(now time.Time) int64) Store {
+	return &limited{Store: st, pace: &pace{rate: rate}}
 }
 
 type limited struct {
@@ -28,9 +33,10 @@ func (l *limited) Put(ctx context.Context, key string, r io.Reader, size int64, 
 	return l.Store.Put(ctx, key, lr, size, o)
 }
 
-// pace hands out time: each byte pushes the moment at which the next one may go.
+// pace hands out time: each byte pushes the moment at which the next one may go, whichever upload it belongs to. So as many
+// bytes as the rate allows have gone at any moment, however many uploads there are.
 type pace struct {
-	rate float64 // bytes per second
+	rate func(now time.Time) int64
 	mu   sync.Mutex
 	next time.Time
 }
@@ -38,13 +44,19 @@ type pace struct {
 func (p *pace) wait(ctx context.Context, n int) error {
 	p.mu.Lock()
 	now := time.Now()
+	rate := p.rate(now)
+	if rate <= 0 {
+		p.next = time.Time{}
+		p.mu.Unlock()
+		return ctx.Err()
+	}
 	if p.next.Before(now) {
 		p.next = now
 	}
-	p.next = p.next.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
-	d := p.next.Sub(now)
+	p.next = p.next.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	at := p.next
 	p.mu.Unlock()
-	t := time.NewTimer(d)
+	t := time.NewTimer(time.Until(at))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -55,7 +67,13 @@ func (p *pace) wait(ctx context.Context, n int) error {
 }
 
 // slice is how many bytes go at once: a tenth of a second's worth, so that a slow line stays smooth.
-func (p *pace) slice() int { return int(min(max(p.rate/10, 512), 64<<10)) }
+func (p *pace) slice() int {
+	rate := p.rate(time.Now())
+	if rate <= 0 {
+		return 64 << 10
+	}
+	return int(min(max(rate/10, 512), 64<<10))
+}
 
 type limitedReader struct {
 	ctx  context.Context
