@@ -36,7 +36,9 @@ type Options struct {
 	Read bool
 	// Expired says that a snapshot which one side lacks has been pruned there and must not come back; nil: none.
 	Expired func(h repo.Header) bool
-	Now     func() time.Time
+	// Plan writes nothing and counts what would be stored.
+	Plan bool
+	Now  func() time.Time
 }
 
 // Kind is what an object is for.

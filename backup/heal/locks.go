@@ -17,7 +17,7 @@ import (
 func (j *job) lockers(created time.Time, c retain.Class) (lockers, error) {
 	var l lockers
 	for i, side := range j.sides {
-		if !side.Locks || i == 0 && !j.both {
+		if !side.Locks || j.o.Plan || i == 0 && !j.both {
 			continue
 		}
 		if err := os.MkdirAll(side.Cache, 0o750); err != nil {

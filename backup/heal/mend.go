@@ -2,6 +2,7 @@ package heal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (j *job) mend(ctx context.Context, o object, l lockers) error {
 	}
 	if good == nil {
 		var err error
-		if good, err = j.fetchWhole(ctx, o, wrong); err != nil {
+		if good, err = j.fetchWhole(ctx, o); err != nil {
 			return j.problem(o.key, err)
 		}
 	}
@@ -99,19 +100,17 @@ func (j *job) look(ctx context.Context, side int, o object) ([]byte, error) {
 	return data, nil
 }
 
-// fetchWhole reads o from a side that is not known to be wrong.
-func (j *job) fetchWhole(ctx context.Context, o object, wrong [2]bool) ([]byte, error) {
-	err := repo.Tampered("compare", j.sides[0].Store, o.key, errors.New("neither store has it whole"))
-	for i, side := range j.sides {
-		if wrong[i] {
-			continue
-		}
-		var data []byte
-		if data, err = fetch(ctx, side.Store, o, j.has[i][o.key].Size); err == nil {
+// fetchWhole reads o from a side that has it whole, if only below what was put on top of it in a store that keeps versions.
+func (j *job) fetchWhole(ctx context.Context, o object) ([]byte, error) {
+	var first error
+	for _, side := range j.sides {
+		data, err := repo.ReadGenuine(ctx, side.Store, "read", o.key, maxObject, o.prove)
+		if err == nil {
 			return data, nil
 		}
+		first = cmp.Or(first, err)
 	}
-	return nil, err
+	return nil, first
 }
 
 func fetch(ctx context.Context, st objstore.Store, o object, size int64) ([]byte, error) {
@@ -140,6 +139,10 @@ func (j *job) put(ctx context.Context, side int, o object, data []byte, keeper *
 		to = keeper
 	}
 	_, replaces := j.has[side][o.key]
+	if j.o.Plan {
+		j.counted(side, o.kind, func(c *Count) { c.Stored++; c.Bytes += int64(len(data)) })
+		return nil
+	}
 	_, err := to.Put(ctx, o.key, bytes.NewReader(data), int64(len(data)), objstore.PutOptions{IfAbsent: !replaces})
 	if errors.Is(err, objstore.ErrExists) { // hidden by a delete marker, or not listed yet
 		_, err = to.Put(ctx, o.key, bytes.NewReader(data), int64(len(data)), objstore.PutOptions{})

@@ -48,6 +48,7 @@ var places = []place{
 	{"internal/pgcluster", machineLayer, ""},
 	{"internal/svc", machineLayer, ""},
 	{"internal/slots", machineLayer, ""},
+	{"internal/notify", machineLayer, ""},
 	{"internal/s3gateway", machineLayer, ""},
 
 	{"release", wordsLayer, "release"},

@@ -95,7 +95,9 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 		return err
 	}
 	defer release()
-	section := config.Backup{Store: o.store, Endpoint: o.endpoint, Region: o.region, Credentials: o.credentials, Recipients: o.recipients, Paths: o.paths, Limit: c.Backup.Limit, Keep: c.Backup.Keep}
+	section := c.Backup
+	section.Store, section.Endpoint, section.Region, section.Credentials = o.store, o.endpoint, o.region, o.credentials
+	section.Recipients, section.Paths = o.recipients, o.paths
 	res := backupInitResult{Host: setup.Host, OwnerKey: setup.OwnerKey, Recipients: o.recipients, DryRun: r.dryRun(), Store: o.store}
 	if r.dryRun() {
 		return r.showBackupInit(res)

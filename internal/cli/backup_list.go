@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"practicectl/backup"
 	"practicectl/internal/uerr"
@@ -19,6 +21,9 @@ type backupListResult struct {
 	Recipients []string        `json:"recipients"`
 	Snapshots  []backup.Item   `json:"snapshots"`
 	Windows    []backup.Window `json:"windows"` // every point in them can be restored
+	// With copies: the stores that have each snapshot, by its key, and why a copy could not be asked, by its name.
+	Stores map[string][]string `json:"stores,omitempty"`
+	Away   map[string]string   `json:"away,omitempty"`
 }
 
 func (a *app) backupListCmd() *cobra.Command {
@@ -33,7 +38,7 @@ latest --to-time" and its like. Where one ends and another begins, log is missin
 		Examples: []string{"practicectl backup list", "practicectl backup list --store /mnt/nas/backup --json"},
 		Args:     cobra.NoArgs,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond, uerr.Auth, uerr.Integrity, uerr.Unreachable},
-		Flags:    s.bind,
+		Flags:    func(f *pflag.FlagSet) { s.bind(f); s.bindName(f) },
 		Run: func(ctx context.Context, r *run, _ []string) error {
 			repository, err := r.openForReading(ctx, s, identityFlags{})
 			if err != nil {
@@ -47,12 +52,20 @@ latest --to-time" and its like. Where one ends and another begins, log is missin
 			if err != nil {
 				return err
 			}
-			res := backupListResult{repository.Root.ID, repository.Store.String(), repository.Settings.Recipients, items, windows}
+			res := backupListResult{Repository: repository.Root.ID, Store: repository.Store.String(), Recipients: repository.Settings.Recipients, Snapshots: items, Windows: windows}
+			if c, err := r.config(); s.store == "" && s.name == "" && err == nil && len(c.Backup.Copies) > 0 {
+				if res.Stores, res.Away, err = r.whereSnapshots(ctx, c, repository); err != nil {
+					return err
+				}
+			}
 			if err := r.result(res, func(w io.Writer) {
-				showSnapshots(w, items)
+				showSnapshots(w, items, res.Stores)
 				showWindows(w, windows)
 			}); err != nil {
 				return err
+			}
+			for name, why := range res.Away {
+				r.say("The copy %s cannot be asked: %s", name, why)
 			}
 			if len(items) == 0 {
 				r.say("There are no snapshots yet. Next: practicectl backup run")
@@ -62,9 +75,13 @@ latest --to-time" and its like. Where one ends and another begins, log is missin
 	})
 }
 
-func showSnapshots(w io.Writer, items []backup.Item) {
+// showSnapshots lists snapshots, with the stores that have them where there is more than one.
+func showSnapshots(w io.Writer, items []backup.Item, stores map[string][]string) {
 	locked := slices.ContainsFunc(items, func(i backup.Item) bool { return i.Snapshot != nil && !i.Snapshot.LockedUntil.IsZero() })
 	rows := [][]string{{"SNAPSHOT", "TAKEN", "HOST", "SIZE", "ADDED", "DATABASE", "LOCKED UNTIL", ""}}
+	if stores != nil {
+		rows[0][7] = "IN"
+	}
 	for _, i := range items {
 		if i.Snapshot == nil {
 			rows = append(rows, []string{i.Key, "", "", "", "", "", "", "NOT TRUSTWORTHY: " + i.Problem})
@@ -75,11 +92,14 @@ func showSnapshots(w io.Writer, items []backup.Item) {
 		if h.Database != nil {
 			row[5] = "PostgreSQL " + h.Database.Version
 		}
-		if n := len(h.Damaged); n > 0 {
-			row[7] = fmt.Sprintf("%d DAMAGED PAGES", n)
-		}
 		if !h.LockedUntil.IsZero() {
 			row[6] = h.LockedUntil.Format(time.DateOnly)
+		}
+		if stores != nil {
+			row[7] = strings.Join(stores[i.Key], ", ")
+		}
+		if n := len(h.Damaged); n > 0 {
+			row[7] = strings.TrimSpace(row[7] + fmt.Sprintf(" %d DAMAGED PAGES", n))
 		}
 		rows = append(rows, row)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ import (
 )
 
 // backupRunExits are the exit codes of a run.
-var backupRunExits = []uerr.Kind{uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Fenced, uerr.CorruptPage, uerr.WALGap, uerr.WeakLock}
+var backupRunExits = []uerr.Kind{uerr.Incomplete, uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Fenced, uerr.CorruptPage, uerr.WALGap, uerr.WeakLock}
 
 func (a *app) backupRunCmd() *cobra.Command {
 	return a.leaf(leaf{
@@ -21,6 +22,8 @@ func (a *app) backupRunCmd() *cobra.Command {
 		Long: `Takes a snapshot of the database, the configuration and the extra paths of [backup], while the practice goes on working.
 Only what is not in the repository yet is uploaded. Every snapshot is a full restore point. In a store that locks objects
 nobody can delete it for 14 days, 56 when it is the first of a week, 730 when it is the first of a month.
+
+Then each [[backup.copy]] is brought up to date. A copy that fails is an error, and the snapshot is stored all the same.
 
 A run that is interrupted leaves nothing to clean up: the next one uses what is stored already.`,
 		Examples: []string{"practicectl backup run", "practicectl backup run --cron"},
@@ -63,13 +66,24 @@ func (r *run) backupRun(ctx context.Context) error {
 		return err
 	}
 	// A snapshot of a damaged database is stored and shown, and the damage is the error.
-	if shown := r.showBackupRun(rep); shown != nil {
+	res := backupRunResult{Report: rep}
+	var notCopied error
+	if len(c.Backup.Copies) > 0 {
+		res.Copies, notCopied = r.copySnapshots(ctx, repository, c.Backup.Copies)
+	}
+	if shown := r.showBackupRun(res); shown != nil {
 		return shown
 	}
-	return err
+	return cmp.Or(err, notCopied)
 }
 
-func (r *run) showBackupRun(rep backup.Report) error {
+// backupRunResult is a snapshot and how its copies went.
+type backupRunResult struct {
+	backup.Report
+	Copies []copyResult `json:"copies,omitempty"`
+}
+
+func (r *run) showBackupRun(rep backupRunResult) error {
 	return r.result(rep, func(w io.Writer) {
 		rows := [][]string{{"snapshot", rep.Snapshot.ID[:12]}, {"saved", fmt.Sprintf("%s in %d files", size(rep.Snapshot.Bytes), rep.Snapshot.Files)},
 			{"uploaded", size(rep.Uploaded)}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}}
@@ -80,5 +94,6 @@ func (r *run) showBackupRun(rep backup.Report) error {
 			rows = append(rows, []string{"locked until", until.Format(time.RFC3339) + " (" + rep.Snapshot.Class + ")"})
 		}
 		table(w, rows)
+		showCopies(w, rep.Copies)
 	})
 }

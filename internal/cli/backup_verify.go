@@ -21,11 +21,12 @@ func (a *app) backupVerifyCmd() *cobra.Command {
 		Long: `Verifies signatures, that everything a snapshot refers to is in the store, and that every object is what its name says.
 That needs no key, so it may run anywhere. With an identity everything is decrypted as well, and every page is proved
 against the signature of its snapshot, as a restore would.`,
-		Examples: []string{"practicectl backup verify", "practicectl backup verify latest --identity /media/usb/owner.key"},
+		Examples: []string{"practicectl backup verify", "practicectl backup verify latest --identity /media/usb/owner.key", "practicectl backup verify --store-name nas"},
 		Args:     cobra.MaximumNArgs(1),
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Precond, uerr.Auth, uerr.Integrity, uerr.Unreachable, uerr.NeedConfirm},
 		Flags: func(f *pflag.FlagSet) {
 			s.bind(f)
+			s.bindName(f)
 			i.bind(f, "to open everything with")
 			f.BoolVar(&o.References, "references", false, "only check that nothing is missing, without reading it")
 		},
@@ -39,7 +40,11 @@ against the signature of its snapshot, as a restore would.`,
 			}
 			rep, problem := backup.Verify(ctx, repository, o, r.progress)
 			if s.store == "" { // the instance's own repository
-				r.remember("verify", fmt.Sprintf("%d snapshots, %s read", rep.Snapshots, size(rep.Bytes)), problem)
+				what := "verify"
+				if s.name != "" {
+					what += "-" + s.name
+				}
+				r.remember(what, fmt.Sprintf("%d snapshots, %s read", rep.Snapshots, size(rep.Bytes)), problem)
 			}
 			if problem != nil && uerr.KindOf(problem) != uerr.Integrity {
 				return problem

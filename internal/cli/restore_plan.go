@@ -24,6 +24,7 @@ type restoreOptions struct {
 
 func (o *restoreOptions) bind(f *pflag.FlagSet) {
 	o.storeFlags.bind(f)
+	f.StringVar(&o.name, "from-copy", "", "name of a [[backup.copy]] to read from first, instead of the main store")
 	o.identityFlags.bind(f, "to restore with (required)")
 	f.StringVar(&o.ownerKey, "owner-key", "", "owner key that backup init wrote: refuse a repository of anybody else")
 	f.StringVar(&o.target, "target", "", "new or empty folder for the restored copy")
@@ -66,7 +67,7 @@ func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string
 			return nil, err
 		}
 	}
-	repository, err := r.openOf(ctx, o.storeFlags, o.identityFlags, o.ownerKey)
+	repository, err := r.openEither(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,9 @@ then holds pg (the database's data folder), files (configuration and extra paths
 Every page is compared with the snapshot's signature. When a PostgreSQL of the right version is found, the copy is also
 started once, recovers to the end of the backup, and has its indexes checked, before it is put in place.
 
+With [[backup.copy]] the copies are read where the main store does not answer or has an object damaged; --from-copy names
+the one to read first.
+
 It works on a bare machine: name the store with --store, and whose repository it must be with --owner-key, because anybody
 who can write to the store could have put another one there that your identity opens.`,
 		Examples: []string{

@@ -29,6 +29,7 @@ type statusReport struct {
 	Ready       bool             `json:"ready"` // the core server answers /readyz
 	Backup      *lastRun         `json:"backup,omitempty"`
 	Verify      *lastRun         `json:"verify,omitempty"`
+	Copies      []copyStatus     `json:"copies,omitempty"`
 	Schedule    []schedule.Entry `json:"schedule"`
 	CertEnds    time.Time        `json:"certificate_ends,omitzero"`
 }
@@ -165,6 +166,9 @@ func showStatus(w io.Writer, s *statusReport, now time.Time) {
 		rows = append(rows, []string{one.Name, text})
 	}
 	rows = append(rows, []string{"last backup", lastText(s.Backup, now)}, []string{"last check of it", lastText(s.Verify, now)})
+	for _, one := range s.Copies {
+		rows = append(rows, []string{"last copy to " + one.Name, lastText(one.Last, now)})
+	}
 	for _, e := range s.Schedule {
 		if !e.Next.IsZero() {
 			rows = append(rows, []string{"next " + e.Name, e.Next.Format("2006-01-02 15:04")})

@@ -18,7 +18,7 @@ func (a *app) commands() []*cobra.Command {
 		a.group("key", "Make and show the keys of the backups", "Backups are encrypted to recipients (public keys); restoring needs an identity (a private key) that is kept off this host.",
 			a.keyGenerateCmd(), a.keyListCmd()),
 		a.group("backup", "Take, list and verify encrypted snapshots", "Snapshots of the database and the configuration in a folder or an S3 bucket, encrypted so that this host cannot read them.",
-			a.backupInitCmd(), a.backupRunCmd(), a.backupListCmd(), a.backupShowCmd(), a.backupVerifyCmd()),
+			a.backupInitCmd(), a.backupRunCmd(), a.backupListCmd(), a.backupShowCmd(), a.backupVerifyCmd(), a.backupCopyCmd(), a.backupHealCmd()),
 		a.group("restore", "Bring a snapshot back", "A restore lays a snapshot into a new folder, proves it, and never overwrites anything.",
 			a.restorePlanCmd(), a.restoreRunCmd()),
 		a.group("config", "Show and check the configuration", "The one configuration file of an instance, practice.toml.",

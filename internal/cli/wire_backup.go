@@ -3,11 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 	"github.com/pelletier/go-toml/v2"
@@ -27,6 +26,7 @@ import (
 // storeFlags name a store on the command line, for machines without a configuration.
 type storeFlags struct {
 	store, endpoint, region, credentials string
+	name                                 string // of a copy in the configuration
 }
 
 func (s *storeFlags) bind(f *pflag.FlagSet) {
@@ -36,8 +36,16 @@ func (s *storeFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.credentials, "credentials-file", "", "file with access_key_id and secret_access_key of the store")
 }
 
+// bindName adds the flag that names a copy of the configuration.
+func (s *storeFlags) bindName(f *pflag.FlagSet) {
+	f.StringVar(&s.name, "store-name", "", "name of a [[backup.copy]] instead of the main store")
+}
+
 // section is the [backup] section to use: the flags' when they name a store, else the configured one.
 func (s storeFlags) section(r *run) (config.Backup, error) {
+	if s.store != "" && s.name != "" {
+		return config.Backup{}, usageError(r.cmd, errors.New("name one store: --store, or a copy of the configuration"))
+	}
 	if s.store != "" {
 		return config.Backup{Store: s.store, Endpoint: s.endpoint, Region: s.region, Credentials: s.credentials}, nil
 	}
@@ -50,6 +58,14 @@ func (s storeFlags) section(r *run) (config.Backup, error) {
 	}
 	if c.Backup.Store == "" {
 		return config.Backup{}, uerr.New(uerr.NotFound, "open the backup repository", "", errors.New("this instance has none"), "practicectl backup init, or name one with --store")
+	}
+	if s.name != "" {
+		one, err := copyNamed(c, s.name)
+		if err != nil {
+			return config.Backup{}, err
+		}
+		l, err := r.layout()
+		return sectionOf(one, l), err
 	}
 	b := c.Backup
 	if b.Credentials != "" && !filepath.IsAbs(b.Credentials) {
@@ -68,11 +84,21 @@ func (r *run) openStore(b config.Backup, create bool) (objstore.Store, error) {
 	if err != nil || b.Limit == "" {
 		return st, err
 	}
-	rate, err := parseRate(b.Limit)
+	rate, err := config.ParseRate(b.Limit)
 	if err != nil {
 		return nil, uerr.New(uerr.Config, "read backup.limit", b.Limit, err, `write it like "2MiB/s"`)
 	}
-	return objstore.Limit(st, rate), nil
+	hours, err := config.ParseHours(b.LimitHours)
+	if err != nil {
+		return nil, uerr.New(uerr.Config, "read backup.limit_hours", b.LimitHours, err, `write them like "07:00-19:00"`)
+	}
+	loc := r.location()
+	return objstore.LimitBy(st, func(now time.Time) int64 {
+		if hours.Contain(now.In(loc)) {
+			return rate
+		}
+		return 0
+	}), nil
 }
 
 func (r *run) openPlainStore(b config.Backup, create bool) (objstore.Store, error) {
@@ -111,24 +137,6 @@ func readCredentials(path string) (access, key secret.Text, err error) {
 		return access, key, uerr.New(uerr.Auth, op, path, errors.New("it has not both keys"), hint)
 	}
 	return secret.New(f.Access), secret.New(f.Secret), nil
-}
-
-// parseRate reads "2MiB/s", "500KiB/s" or "1000000B/s".
-func parseRate(s string) (int64, error) {
-	text, ok := strings.CutSuffix(s, "/s")
-	if ok {
-		for _, u := range []struct {
-			name string
-			size int64
-		}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}} {
-			if digits, found := strings.CutSuffix(text, u.name); found {
-				if n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 32); err == nil && n > 0 {
-					return n * u.size, nil
-				}
-			}
-		}
-	}
-	return 0, fmt.Errorf("%q is no number of bytes a second", s)
 }
 
 // identityFlags name the offline key.

@@ -61,6 +61,7 @@ func (s *statusReport) backups(l paths.Layout, cfg *config.File, now time.Time) 
 	if last, err := readLastRun(l, "verify"); err == nil {
 		s.Verify = &last
 	}
+	defer s.copies(l, cfg, now)
 	last, err := readLastRun(l, "backup")
 	if err != nil || last.Succeeded.IsZero() {
 		s.note(doctor.Fail, "there has been no backup yet", "practicectl backup run")
@@ -78,5 +79,30 @@ func (s *statusReport) backups(l paths.Layout, cfg *config.File, now time.Time) 
 		s.note(doctor.Warn, fmt.Sprintf("the last good backup is %s old", span(since)), "practicectl backup run")
 	case !last.OK:
 		s.note(doctor.Warn, "the last backup failed: "+last.Error, "practicectl backup run")
+	}
+}
+
+// copyStatus is how the last copy to another store went; nil: there was none.
+type copyStatus struct {
+	Name string   `json:"name"`
+	Last *lastRun `json:"last"`
+}
+
+// copies judges the last copy to each other store.
+func (s *statusReport) copies(l paths.Layout, cfg *config.File, now time.Time) {
+	for _, c := range cfg.Backup.Copies {
+		one := copyStatus{Name: c.Name}
+		if last, err := readLastRun(l, "copy-"+c.Name); err == nil {
+			one.Last = &last
+		}
+		s.Copies = append(s.Copies, one)
+		switch {
+		case one.Last == nil || one.Last.Succeeded.IsZero():
+			s.note(doctor.Warn, "there is nothing in the copy "+c.Name+" yet", "practicectl backup copy")
+		case now.Sub(one.Last.Succeeded) > backupOverdue:
+			s.note(doctor.Fail, fmt.Sprintf("the copy %s is %s old", c.Name, span(now.Sub(one.Last.Succeeded))), "practicectl backup copy")
+		case !one.Last.OK:
+			s.note(doctor.Warn, "the last copy to "+c.Name+" failed: "+one.Last.Error, "practicectl backup copy")
+		}
 	}
 }
