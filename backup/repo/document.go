@@ -21,6 +21,7 @@ const (
 	kindSnapshot   = "snapshot"
 	kindTombstones = "tombstones"
 	kindGap        = "gap"
+	kindHold       = "hold"
 )
 
 var errSignature = errors.New("the signature is wrong: the object was changed, or written with another key")

@@ -195,21 +195,49 @@ func SplitPacks(packs []StoredPack) (inline []StoredPack, lists map[string][]byt
 
 // Packs lists the packs that h references.
 func (r *Repo) Packs(ctx context.Context, h Header) ([]StoredPack, error) {
-	const op = "read the list of packs"
 	out := slices.Clone(h.Packs)
 	for _, name := range h.PackLists {
-		key := PackListPrefix + name
-		data, err := r.ReadProved(ctx, op, key, 0, maxDocument, Sum(name))
+		list, err := r.PackList(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.Lines(string(data)) {
-			var p StoredPack
-			if err := p.UnmarshalText([]byte(strings.TrimSuffix(line, "\n"))); err != nil {
-				return nil, Tampered(op, r.Store, key, err)
-			}
-			out = append(out, p)
-		}
+		out = append(out, list...)
 	}
 	return out, nil
+}
+
+// PackList reads one list of packs.
+func (r *Repo) PackList(ctx context.Context, name string) ([]StoredPack, error) {
+	const op = "read the list of packs"
+	key := PackListPrefix + name
+	data, err := r.ReadProved(ctx, op, key, 0, maxDocument, Sum(name))
+	if err != nil {
+		return nil, err
+	}
+	var out []StoredPack
+	for line := range strings.Lines(string(data)) {
+		var p StoredPack
+		if err := p.UnmarshalText([]byte(strings.TrimSuffix(line, "\n"))); err != nil {
+			return nil, Tampered(op, r.Store, key, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Claims reads what a snapshot that cannot be trusted says of itself: garbage collection keeps what it names. ok is false when it
+// says nothing.
+func (r *Repo) Claims(ctx context.Context, key string) (h Header, ok bool, err error) {
+	data, err := ReadObject(ctx, r.Store, key, maxSnapshot)
+	switch {
+	case errors.Is(err, objstore.ErrNotFound), uerr.KindOf(err) == uerr.Integrity:
+		return h, false, nil
+	case err != nil:
+		return h, false, StoreError("read the snapshot", r.Store, key, err)
+	}
+	line, _, _, err := split(data)
+	if err == nil {
+		err = decode(line, &h.Format, &h)
+	}
+	return h, err == nil && (len(h.Packs) > 0 || len(h.PackLists) > 0 || len(h.WAL) > 0), nil
 }

@@ -18,8 +18,10 @@ var DoubtNames = []string{"shrunk", "burst", "future", "stale", "clock"}
 const (
 	burst  = 48       // snapshots within a day; hourly ones are 24
 	recent = 14 * day // what happened before is not news any more
-	stale  = 14 * day
 )
+
+// Stale is how old the newest snapshot may be before something is wrong with the backups or with the clock.
+const Stale = 14 * day
 
 // doubtsOf looks at the snapshots of a host, in the order of their times, of which some would be expired.
 func doubtsOf(host string, all, expire []Candidate, now time.Time) (out []Doubt) {
@@ -49,11 +51,11 @@ func doubtsOf(host string, all, expire []Candidate, now time.Time) (out []Doubt)
 			break
 		}
 	}
-	switch age := now.Sub(newest.when()); {
-	case age > stale:
+	switch age := now.Sub(newest.Taken()); {
+	case age > Stale:
 		doubt("stale", "the newest snapshot is %d days old: backups do not run, or the clock is ahead", int(age/day))
 	case age < -time.Hour:
-		doubt("clock", "it is %s by the clock, and the newest snapshot is of %s", dayOf(now), dayOf(newest.when()))
+		doubt("clock", "it is %s by the clock, and the newest snapshot is of %s", dayOf(now), dayOf(newest.Taken()))
 	}
 	return out
 }

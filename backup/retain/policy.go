@@ -47,8 +47,8 @@ func (c Candidate) displaced() bool {
 	return !c.Stored.IsZero() && (c.Created.After(c.Stored.Add(future)) || c.Created.Before(c.Stored.Add(-late)))
 }
 
-// when is the time of a candidate that both clocks bear out; the store's when they do not agree.
-func (c Candidate) when() time.Time {
+// Taken is the time of a candidate that both clocks bear out; the store's when they do not agree.
+func (c Candidate) Taken() time.Time {
 	if c.displaced() {
 		return c.Stored
 	}
@@ -68,7 +68,7 @@ type Verdict struct {
 func (p Policy) Judge(all []Candidate, now time.Time) ([]Verdict, []Doubt) {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b Candidate) int {
-		return cmp.Or(a.when().Compare(b.when()), cmp.Compare(a.Key, b.Key))
+		return cmp.Or(a.Taken().Compare(b.Taken()), cmp.Compare(a.Key, b.Key))
 	})
 	hosts := map[string][]Candidate{}
 	for _, c := range all {
@@ -127,7 +127,7 @@ func (p Policy) host(all []Candidate, now time.Time, why map[string]string) {
 			agreed = append(agreed, c)
 		}
 	}
-	p.calendar(agreed, Candidate.when, now, keep)
+	p.calendar(agreed, Candidate.Taken, now, keep)
 }
 
 // calendar keeps the first snapshot of each of the newest buckets.
