@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"practicectl/backup/collect"
 	"practicectl/backup/repo"
 	"practicectl/internal/objstore"
+	"practicectl/internal/uerr"
 )
 
 func (j *job) verifyPacks(ctx context.Context) error {
@@ -59,6 +62,10 @@ func (j *job) uploaded() int64 {
 }
 
 func (j *job) commit(ctx context.Context) error {
+	// A run that goes on for longer could refer to what garbage collection removes: see collect.
+	if took := j.o.Now().Sub(j.began); took > collect.LongestRun {
+		return uerr.New(uerr.Precond, "commit the snapshot to", j.repo.Store.String(), fmt.Errorf("the run has taken %d hours, and %d are the most", int(took.Hours()), int(collect.LongestRun.Hours())), "run the same command again: what is stored already is used")
+	}
 	body, err := repo.SealBody(j.body, j.repo.Recipients)
 	if err != nil {
 		return err

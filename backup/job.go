@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"practicectl/backup/collect"
 	"practicectl/backup/filesource"
 	"practicectl/backup/intake"
 	"practicectl/backup/pgsource"
@@ -26,6 +27,7 @@ type job struct {
 	p    progress.Reporter
 	fail context.CancelCauseFunc
 
+	began    time.Time
 	host     string
 	header   repo.Header
 	body     repo.Body
@@ -81,7 +83,8 @@ func (j *job) check(ctx context.Context) (err error) {
 	if _, err := rand.Read(id[:]); err != nil {
 		return err
 	}
-	created := j.o.Now().UTC().Truncate(time.Second)
+	j.began = j.o.Now()
+	created := j.began.UTC().Truncate(time.Second)
 	if last := parent.Header.Created; !created.After(last) {
 		if last.Sub(created) < repo.Future {
 			created = last.Add(time.Second) // a clock that went back must not make this snapshot look older than the last
@@ -101,8 +104,12 @@ func (j *job) check(ctx context.Context) (err error) {
 }
 
 func (j *job) openWriter(ctx context.Context) (err error) {
+	absent, err := collect.Absent(ctx, j.repo)
+	if err != nil {
+		return err
+	}
 	j.writer, err = writer.Open(ctx, writer.Options{
-		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize, Cache: j.o.Cache, Crash: j.o.Crash,
+		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize, Absent: absent, Cache: j.o.Cache, Crash: j.o.Crash,
 	})
 	if err != nil {
 		return err
