@@ -477,4 +477,3 @@ func TestO7_OneCollectionAtATime(t *testing.T) {
 	}
 	p.prune(at.Add(3 * time.Hour))
 }
-
