@@ -78,10 +78,13 @@ func Check(ctx context.Context, r *repo.Repo, o CheckOptions, p progress.Reporte
 }
 
 func opening(name string, created time.Time, err error) Opening {
-	if err != nil {
-		return Opening{Name: name, Created: created, Why: err.Error()}
+	switch {
+	case err == nil:
+		return Opening{Name: name, Created: created, Opens: true}
+	case uerr.KindOf(err) == uerr.Auth:
+		return Opening{Name: name, Created: created, Why: "none of the given identities opens it"}
 	}
-	return Opening{Name: name, Created: created, Opens: true}
+	return Opening{Name: name, Created: created, Why: err.Error()}
 }
 
 // sample opens three snapshots and chooses the objects to try.

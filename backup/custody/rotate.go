@@ -58,7 +58,7 @@ func (rep *Report) rotate(ctx context.Context, r *repo.Repo, o RotateOptions, pr
 	}
 	g := newGathering(r)
 	g.settings(rep.Recipients)
-	fresh := rep.Changes() || r.KeyringBroken() != nil // a whole keyring for the new recipients; else what is missing in the old one
+	fresh := rep.Changes() || !serves(r, rep.Recipients) // a whole keyring; else what is missing in the one in force
 	for pass := range passes {
 		before := map[string][]byte{}
 		if pass > 0 {
@@ -80,7 +80,7 @@ func (rep *Report) rotate(ctx context.Context, r *repo.Repo, o RotateOptions, pr
 		if len(add) == 0 && (pass > 0 || !fresh) {
 			return nil
 		}
-		segments, err := rep.store(ctx, st, add)
+		segments, err := rep.store(ctx, st, add, r.Settings.Generation+1)
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (rep *Report) rotate(ctx context.Context, r *repo.Repo, o RotateOptions, pr
 			return err
 		}
 		// What could not be opened from here on was stored for the new recipients.
-		if r, err = repo.Open(ctx, r.Store, repo.Keys{Identities: r.Keys.Identities, Owner: r.Keys.Owner}); err != nil {
+		if r, err = repo.Open(ctx, r.Store, repo.Keys{Identities: r.Keys.Identities, Owner: r.Root.Owner}); err != nil {
 			return err
 		}
 		g.repo, g.failed = r, map[string]error{}
@@ -99,8 +99,25 @@ func (rep *Report) rotate(ctx context.Context, r *repo.Repo, o RotateOptions, pr
 	return nil
 }
 
+// serves tells whether the keyring in force is whole and sealed to all of the recipients.
+func serves(r *repo.Repo, recipients []string) bool {
+	if r.KeyringBroken() != nil {
+		return false
+	}
+	for _, segment := range r.Settings.Keyring {
+		if segment.Generation < 1 || segment.Generation > len(r.Generations) {
+			return false
+		}
+		sealedTo := r.Generations[segment.Generation-1].Recipients
+		if slices.ContainsFunc(recipients, func(name string) bool { return !slices.Contains(sealedTo, name) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // store writes keys as segments of a keyring.
-func (rep *Report) store(ctx context.Context, st objstore.Store, keys map[string][]byte) ([]repo.KeyringSegment, error) {
+func (rep *Report) store(ctx context.Context, st objstore.Store, keys map[string][]byte, generation int) ([]repo.KeyringSegment, error) {
 	var out []repo.KeyringSegment
 	for objects := range slices.Chunk(slices.Sorted(maps.Keys(keys)), repo.MaxKeyringKeys) {
 		part := make(map[string][]byte, len(objects))
@@ -114,6 +131,7 @@ func (rep *Report) store(ctx context.Context, st objstore.Store, keys map[string
 		if err := create(ctx, st, segment.Key(), data); err != nil {
 			return nil, err
 		}
+		segment.Generation = generation
 		out = append(out, segment)
 		rep.Uploaded += segment.Size
 	}

@@ -32,9 +32,10 @@ const maxKeyring = 64 << 20
 
 // KeyringSegment is an object of a keyring.
 type KeyringSegment struct {
-	Name string `json:"name"` // SHA-256 of the object, hexadecimal
-	Size int64  `json:"size"`
-	Keys int    `json:"keys"`
+	Name       string `json:"name"` // SHA-256 of the object, hexadecimal
+	Size       int64  `json:"size"`
+	Keys       int    `json:"keys"`
+	Generation int    `json:"generation"` // whose recipients it is sealed to
 }
 
 // Key is the object of the segment.

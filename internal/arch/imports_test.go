@@ -32,6 +32,8 @@ type place struct {
 var places = []place{
 	{"internal/uerr", leafLayer, familyOfLeaves},
 	{"internal/secret", leafLayer, familyOfLeaves},
+	{"internal/escrow", leafLayer, familyOfLeaves},
+	{"internal/paper", leafLayer, familyOfLeaves},
 	{"internal/progress", leafLayer, familyOfLeaves},
 	{"internal/atomicfile", leafLayer, familyOfLeaves},
 	{"internal/lockfile", leafLayer, familyOfLeaves},

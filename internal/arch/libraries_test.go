@@ -28,6 +28,7 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":                                {"relay", "client"},
 	"github.com/PlakarKorp/go-cdc-chunkers":             {"backup"},
 	"github.com/zeebo/blake3":                           {"backup"},
+	"rsc.io/qr":                                         {"internal/paper"},
 	"github.com/chromedp/chromedp":                      {"internal/testenv"},
 	"github.com/chromedp/cdproto":                       {"internal/testenv"},
 	"github.com/rogpeppe/go-internal":                   {},

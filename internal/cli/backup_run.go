@@ -65,6 +65,9 @@ func (r *run) backupRun(ctx context.Context) error {
 	if rep.Key == "" {
 		return err
 	}
+	if pinned := backup.Follow(l.Cred(), repository); pinned != nil && err == nil {
+		err = pinned
+	}
 	// A snapshot of a damaged database is stored and shown, and the damage is the error.
 	res := backupRunResult{Report: rep}
 	var notCopied error

@@ -191,8 +191,22 @@ func (p *patient) recipients(context.Context) (doctor.Severity, string, string) 
 	if p.cfg.Backup.Store == "" {
 		return doctor.Fail, "there is no backup repository", "practicectl backup init --help"
 	}
-	return doctor.OK, fmt.Sprintf("%d recipients", len(p.cfg.Backup.Recipients)), ""
+	text := fmt.Sprintf("%d recipients", len(p.cfg.Backup.Recipients))
+	last, err := readLastRun(p.l, "key-check")
+	const fix = "practicectl key check --identity FILE"
+	switch {
+	case err != nil || last.Succeeded.IsZero():
+		return doctor.Warn, text + "; nobody tried here whether an identity still opens the backups", fix
+	case !last.OK:
+		return doctor.Fail, text + "; the last try to open the backups failed: " + last.Error, fix
+	case p.r.now().Sub(last.Succeeded) > keyCheckDue:
+		return doctor.Warn, text + "; the last identity was tried on " + last.Succeeded.Format("2006-01-02"), fix
+	}
+	return doctor.OK, text + "; opened on " + last.Succeeded.Format("2006-01-02") + " " + last.Detail, ""
 }
+
+// keyCheckDue is how long a proof that an identity opens the backups is good.
+const keyCheckDue = 400 * 24 * time.Hour
 
 // store asks the backup store for its settings, which proves address, credentials and repository.
 func (p *patient) store(ctx context.Context) (doctor.Severity, string, string) {

@@ -30,6 +30,7 @@ type statusReport struct {
 	Backup      *lastRun         `json:"backup,omitempty"`
 	Verify      *lastRun         `json:"verify,omitempty"`
 	Copies      []copyStatus     `json:"copies,omitempty"`
+	KeyCheck    *lastRun         `json:"key_check,omitempty"` // that an identity opens the backups
 	Schedule    []schedule.Entry `json:"schedule"`
 	CertEnds    time.Time        `json:"certificate_ends,omitzero"`
 }
@@ -169,6 +170,7 @@ func showStatus(w io.Writer, s *statusReport, now time.Time) {
 	for _, one := range s.Copies {
 		rows = append(rows, []string{"last copy to " + one.Name, lastText(one.Last, now)})
 	}
+	rows = append(rows, []string{"last try of a key", lastText(s.KeyCheck, now)})
 	for _, e := range s.Schedule {
 		if !e.Next.IsZero() {
 			rows = append(rows, []string{"next " + e.Name, e.Next.Format("2006-01-02 15:04")})

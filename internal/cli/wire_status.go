@@ -62,6 +62,9 @@ func (s *statusReport) backups(l paths.Layout, cfg *config.File, now time.Time) 
 		s.Verify = &last
 	}
 	defer s.copies(l, cfg, now)
+	if last, err := readLastRun(l, "key-check"); err == nil {
+		s.KeyCheck = &last
+	}
 	last, err := readLastRun(l, "backup")
 	if err != nil || last.Succeeded.IsZero() {
 		s.note(doctor.Fail, "there has been no backup yet", "practicectl backup run")

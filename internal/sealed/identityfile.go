@@ -17,6 +17,8 @@ import (
 	"filippo.io/age/armor"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/escrow"
+	"practicectl/internal/paper"
 	"practicectl/internal/secret"
 	"practicectl/internal/uerr"
 )
@@ -88,39 +90,66 @@ func (a Ask) read(path string) ([]byte, error) {
 // name lines and never quote them.
 func ParseIdentities(data []byte) ([]age.Identity, error) { return parseIdentities(data, nil) }
 
+// parseIdentities also takes lines typed from paper, and shares of one identity in place of it.
 func parseIdentities(data []byte, ui *PluginUI) ([]age.Identity, error) {
+	text, err := paper.Join(string(data))
+	if err != nil {
+		return nil, err
+	}
 	var out []age.Identity
-	lines := bufio.NewScanner(bytes.NewReader(data))
+	var shares []escrow.Share
+	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, maxIdentityFile)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if isPluginIdentity(line) {
-			id, err := parsePluginIdentity(line, ui)
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case escrow.IsShare(line):
+			share, err := escrow.Parse(line)
 			if err != nil {
-				return nil, fmt.Errorf("line %d is not a whole identity of an age plugin", n)
+				return nil, fmt.Errorf("line %d: %w", n, err)
+			}
+			shares = append(shares, share)
+		default:
+			id, err := parseIdentity(line, ui)
+			if err != nil {
+				return nil, fmt.Errorf("line %d is %w", n, err)
 			}
 			out = append(out, id)
-			continue
 		}
-		ids, err := age.ParseIdentities(strings.NewReader(line))
-		if err != nil || len(ids) != 1 {
-			if strings.HasPrefix(line, "age1") {
-				return nil, fmt.Errorf("line %d is a public key; the private one begins with AGE-SECRET-KEY-", n)
-			}
-			return nil, fmt.Errorf("line %d is not an age private key", n)
-		}
-		out = append(out, ids[0])
 	}
 	if lines.Err() != nil {
 		return nil, errors.New("it is not a text file of keys")
+	}
+	if len(shares) > 0 {
+		id, err := CombineShares(shares)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, id)
 	}
 	if len(out) == 0 {
 		return nil, errors.New("there is no private key in it")
 	}
 	return out, nil
+}
+
+func parseIdentity(line string, ui *PluginUI) (age.Identity, error) {
+	if isPluginIdentity(line) {
+		id, err := parsePluginIdentity(line, ui)
+		if err != nil {
+			return nil, errors.New("not a whole identity of an age plugin")
+		}
+		return id, nil
+	}
+	ids, err := age.ParseIdentities(strings.NewReader(line))
+	switch {
+	case err == nil && len(ids) == 1:
+		return ids[0], nil
+	case strings.HasPrefix(line, "age1"):
+		return nil, errors.New("a public key; the private one begins with AGE-SECRET-KEY-")
+	}
+	return nil, errors.New("not an age private key")
 }
 
 // WriteIdentity writes a new identity file with mode 0600, protected by passphrase unless that is empty. It never
