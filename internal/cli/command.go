@@ -137,8 +137,10 @@ func (a *app) checkFlags(c *cobra.Command, l leaf) error {
 	a.global.settle()
 	for _, enums := range []map[string][]string{globalEnums, l.Enums} {
 		for name, values := range enums {
-			if got := c.Flag(name).Value.String(); got != "" && !slices.Contains(values, got) {
-				return usageError(c, fmt.Errorf("--%s %q is none of %s", name, got, strings.Join(values, ", ")))
+			for _, got := range given(c.Flag(name).Value) {
+				if !slices.Contains(values, got) {
+					return usageError(c, fmt.Errorf("--%s %q is none of %s", name, got, strings.Join(values, ", ")))
+				}
 			}
 		}
 	}
@@ -146,6 +148,17 @@ func (a *app) checkFlags(c *cobra.Command, l leaf) error {
 		return usageError(c, errors.New("this command has no JSON form: "+l.NoJSON))
 	}
 	return nil
+}
+
+// given are the values of a flag: several where it may be repeated, none where it was left empty.
+func given(v pflag.Value) []string {
+	if many, ok := v.(pflag.SliceValue); ok {
+		return many.GetSlice()
+	}
+	if v.String() == "" {
+		return nil
+	}
+	return []string{v.String()}
 }
 
 func exitList(kinds []uerr.Kind) string {

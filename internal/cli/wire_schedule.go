@@ -27,6 +27,7 @@ var scheduled = []struct {
 }{
 	{"backup", "Nightly backup", "daily 01:30", []string{"backup", "run"}},
 	{"verify", "Weekly check of the backups", "sun 04:00", []string{"backup", "verify"}},
+	{"prune", "Weekly clearing of the backups", "sun 05:30", []string{"backup", "prune", "--yes"}},
 	{"update", "Nightly update", "daily 03:30", []string{"update", "apply"}},
 	{"mirror", "Nightly sync of the mirror", "daily 00:15", []string{"mirror", "sync"}},
 	{"agent", "Agent that supervises the services", "boot", []string{"agent", "run"}},
