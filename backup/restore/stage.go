@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"practicectl/internal/atomicfile"
+	"practicectl/internal/diskspace"
 	"practicectl/internal/uerr"
 )
 
@@ -38,7 +40,7 @@ func (p *Plan) resumes() bool {
 func (p *Plan) makeStage(own func(path string) error) (d folder, old bool, err error) {
 	dir := p.Target + Suffix
 	if _, err := os.Lstat(dir); err == nil {
-		if _, err := os.Lstat(filepath.Join(dir, marker)); err != nil {
+		if !isOurs(dir) {
 			return d, false, uerr.New(uerr.LossGuard, "restore into", p.Target, errors.New("the folder "+dir+" is in the way and is not ours"), "move it away")
 		}
 		if old = p.resumes(); !old {
@@ -66,6 +68,21 @@ func (p *Plan) makeStage(own func(path string) error) (d folder, old bool, err e
 		}
 	}
 	return d, old, nil
+}
+
+// isOurs tells whether a restore made the folder: its marker is there, or nothing is but what becomes the marker, since a restore
+// may end before that is written.
+func isOurs(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Name() == marker {
+			return true
+		}
+	}
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+marker) })
 }
 
 // newStage makes an empty folder with a marker, which is there before anything else is.
@@ -135,24 +152,37 @@ func (p *Plan) kinds() map[string]fs.FileMode {
 	return out
 }
 
-// swap puts the proved folder in place.
+// swap puts the proved folder in place. The marker goes last: until the folder has its name, it says whose it is.
 func (p *Plan) swap(stage string) error {
 	const op = "put the restored copy in place at"
-	if err := os.Remove(filepath.Join(stage, marker)); err != nil {
-		return uerr.New(uerr.Failed, op, p.Target, err, "")
-	}
 	if err := os.Remove(p.Target); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder, or it stays
 		return uerr.New(uerr.LossGuard, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
 	}
 	if err := atomicfile.Rename(stage, p.Target); err != nil {
-		return uerr.New(uerr.Failed, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
+		kind := uerr.Failed
+		if diskspace.IsFull(err) {
+			kind = uerr.NoSpace
+		}
+		return uerr.New(kind, op, p.Target, err, "the copy is in "+stage+"; move it yourself")
+	}
+	if err := os.Remove(filepath.Join(p.Target, marker)); err != nil {
+		return uerr.New(uerr.Failed, "tidy the restored copy in", p.Target, err, "it is whole and in place: remove "+marker+" from it")
 	}
 	return p.linkTablespaces(p.Target)
 }
 
-// discard removes a folder that a restore made.
+// discard removes a folder that a restore made, and last what says that it did.
 func discard(dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != marker {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
 		return uerr.New(uerr.Failed, "remove", dir, err, "remove it by hand")
 	}
 	return nil

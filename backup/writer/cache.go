@@ -160,12 +160,12 @@ func (c *cache) pending() ([]knownPack, error) {
 func (c *cache) forget() error {
 	entries, err := os.ReadDir(c.pendingDir())
 	if err != nil {
-		return err
+		return cacheError(c.pendingDir(), err)
 	}
 	var errs []error
 	for _, e := range entries {
 		if err := os.Remove(filepath.Join(c.pendingDir(), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(e.Name(), ".") {
-			errs = append(errs, err)
+			errs = append(errs, cacheError(filepath.Join(c.pendingDir(), e.Name()), err))
 		}
 	}
 	return errors.Join(errs...)

@@ -31,6 +31,7 @@ var homes = map[string][]string{
 	"rsc.io/qr":                                         {"internal/paper"},
 	"github.com/chromedp/chromedp":                      {"internal/testenv"},
 	"github.com/chromedp/cdproto":                       {"internal/testenv"},
+	"github.com/hanwen/go-fuse/v2":                      {"internal/testenv"},
 	"github.com/rogpeppe/go-internal":                   {},
 	"github.com/google/go-cmp":                          {},
 	"pgregory.net/rapid":                                {},
