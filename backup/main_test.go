@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"practicectl/backup"
+	"practicectl/internal/objstore"
 	"practicectl/internal/objstore/dir"
 	"practicectl/internal/progress"
 )
@@ -27,6 +30,14 @@ type job struct {
 	Source             backup.Source
 	Point              string // where it kills itself
 	Nth                int    // at which call with that point
+	Restore            *restoreJob
+}
+
+// restoreJob is a restore in place of a backup.
+type restoreJob struct {
+	Identity, Target string
+	InPlace, Undo    bool
+	UID, GID         int
 }
 
 func TestMain(m *testing.M) {
@@ -61,7 +72,7 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	_, err = backup.Run(context.Background(), r, j.Source, backup.RunOptions{Cache: j.Cache, Recipients: j.Recipients, PackSize: smallPack, Now: time.Now, Crash: func(point string) {
+	crash := func(point string) {
 		if point != j.Point {
 			return
 		}
@@ -69,7 +80,34 @@ func child(text string) error {
 			_ = self.Kill()
 			time.Sleep(time.Minute)
 		}
-	}}, progress.None)
+	}
+	if j.Restore != nil {
+		return j.Restore.run(st, crash)
+	}
+	_, err = backup.Run(context.Background(), r, j.Source, backup.RunOptions{Cache: j.Cache, Recipients: j.Recipients, PackSize: smallPack, Now: time.Now, Crash: crash}, progress.None)
+	return err
+}
+
+func (j *restoreJob) run(st objstore.Store, crash func(string)) error {
+	id, err := age.ParseX25519Identity(j.Identity)
+	if err != nil {
+		return err
+	}
+	r, err := backup.Open(context.Background(), st, backup.Keys{Identities: []age.Identity{id}})
+	if err != nil {
+		return err
+	}
+	o := backup.RestoreOptions{Now: time.Now, Crash: crash}
+	if j.UID != 0 {
+		o.Own = func(path string) error { return os.Lchown(path, j.UID, j.GID) }
+	}
+	if j.Undo {
+		return backup.UndoRestore(context.Background(), r, j.Target, o, progress.None)
+	}
+	plan, err := backup.PlanRestore(context.Background(), r, backup.Target{Snapshot: "latest", Dir: j.Target, InPlace: j.InPlace})
+	if err == nil {
+		_, err = backup.Restore(context.Background(), plan, o, progress.None)
+	}
 	return err
 }
 

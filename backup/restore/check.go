@@ -23,7 +23,7 @@ func (nowhere) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
 
 // Check reads everything that the plan would lay down, proves it, and drops it.
 func (p *Plan) Check(ctx context.Context, task progress.Task) error {
-	if err := p.fetch(ctx, nowhere{}, task); err != nil {
+	if err := p.fetch(ctx, nowhere{}, task, everything); err != nil {
 		return err
 	}
 	if p.body.Database == nil {

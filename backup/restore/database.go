@@ -25,6 +25,7 @@ const (
 const (
 	recoverySignal = "recovery.signal"
 	standbySignal  = "standby.signal"
+	autoConf       = "postgresql.auto.conf"
 )
 
 // tame is appended to postgresql.auto.conf. A restored copy must not archive over the original's log or follow its primary;
@@ -41,13 +42,15 @@ recovery_target_timeline = 'current'
 func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 	db := p.body.Database
 	data := filepath.Join(d.dir, p.data)
-	if err := os.Chmod(data, 0o700); err != nil {
-		return writeError(data, err)
+	if !p.InPlace {
+		if err := os.Chmod(data, 0o700); err != nil {
+			return writeError(data, err)
+		}
 	}
 	if err := os.Remove(filepath.Join(data, standbySignal)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return writeError(standbySignal, err)
 	}
-	auto := filepath.Join(data, "postgresql.auto.conf")
+	auto := filepath.Join(data, autoConf)
 	old, err := os.ReadFile(auto)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return writeError(auto, err)
@@ -57,7 +60,7 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 		return err
 	}
 	files["backup_label"], files[recoverySignal] = db.Label, ""
-	files["postgresql.auto.conf"] = strings.TrimRight(string(old), "\n") + tame
+	files[autoConf] = strings.TrimRight(string(old), "\n") + tame
 	if err := d.mkdir(filepath.Join(p.data, "pg_wal")); err != nil {
 		return err
 	}

@@ -19,13 +19,16 @@ type folder struct {
 	made  map[string]bool // folders that are known to be there
 }
 
-// make creates all folders, then all files with their full length. Files that are there already keep their content.
-func (d folder) make(p *Plan) error {
+// make creates the folders and files that are wanted, with their full length. Files that are there already keep their content.
+func (d folder) make(p *Plan, wanted func(*file) bool) error {
 	for _, t := range p.trees {
 		if err := d.mkdir(p.treeDir(t.name)); err != nil {
 			return err
 		}
 		for _, f := range t.files {
+			if !wanted(f) {
+				continue
+			}
 			if err := d.mkdir(filepath.Dir(f.path)); err != nil {
 				return err
 			}

@@ -23,36 +23,38 @@ type output interface {
 	io.Closer
 }
 
-// fetch reads what the plan needs, gives it to the sink, and proves every file against the digest that the signature covers. What
+// fetch reads what the wanted files need, gives it to the sink, and proves every file against the digest that the signature covers. What
 // does not prove itself is read once more, comparing packs with their names: that finds an older version of an object that
 // somebody replaced, or tells which one it was.
-func (p *Plan) fetch(ctx context.Context, to sink, task progress.Task) error {
-	newTaker := func() taker { return &layer{p: p, hash: p.hashers(), out: lastFile{to: to}, task: task} }
-	if err := p.read(ctx, p.needs(everything), false, newTaker); err != nil {
+func (p *Plan) fetch(ctx context.Context, to sink, task progress.Task, wanted func(*file) bool) error {
+	newTaker := func() taker {
+		return &layer{p: p, wanted: wanted, hash: p.hashers(), out: lastFile{to: to}, task: task}
+	}
+	if err := p.read(ctx, p.needs(wanted), false, newTaker); err != nil {
 		return err
 	}
-	if err := p.writeZeros(to); err != nil {
+	if err := p.writeZeros(to, wanted); err != nil {
 		return err
 	}
-	bad := p.unproved()
+	bad := p.unproved(wanted)
 	if len(bad) == 0 {
 		return nil
 	}
 	if err := p.read(ctx, p.needs(func(f *file) bool { return bad[f] }), true, newTaker); err != nil {
 		return err
 	}
-	for f := range p.unproved() {
+	for f := range p.unproved(wanted) {
 		return repo.Tampered("prove", p.repo.Store, p.Key, fmt.Errorf("%s is not what was saved", f.path))
 	}
 	return nil
 }
 
 // unproved are the files that are not what the snapshot's signature covers.
-func (p *Plan) unproved() map[*file]bool {
+func (p *Plan) unproved(wanted func(*file) bool) map[*file]bool {
 	bad := map[*file]bool{}
 	for _, t := range p.trees {
 		for _, f := range t.files {
-			if f.Digest != nil && !f.same && p.hash.Digest(f.ids) != *f.Digest {
+			if f.Digest != nil && !f.same && wanted(f) && p.hash.Digest(f.ids) != *f.Digest {
 				bad[f] = true
 			}
 		}
@@ -62,13 +64,14 @@ func (p *Plan) unproved() map[*file]bool {
 
 // layer writes frames into files. It holds back what it wrote last until something comes that does not continue it.
 type layer struct {
-	p    *Plan
-	hash *repo.Hasher
-	out  lastFile
-	task progress.Task
-	held []byte
-	file *file
-	at   int64 // in the file, of what is held
+	p      *Plan
+	wanted func(*file) bool
+	hash   *repo.Hasher
+	out    lastFile
+	task   progress.Task
+	held   []byte
+	file   *file
+	at     int64 // in the file, of what is held
 }
 
 func (l *layer) take(pack repo.PackID, frame int, content []byte) error {
@@ -77,6 +80,9 @@ func (l *layer) take(pack repo.PackID, frame int, content []byte) error {
 		return nil
 	}
 	for _, o := range job.of(frame) {
+		if !l.wanted(o.file) {
+			continue
+		}
 		if int(o.off)+int(o.n) > len(content) {
 			return repo.Tampered("open the pack", l.p.repo.Store, pack.Key(), fmt.Errorf("%w: frame %d", errRef, frame))
 		}
@@ -176,10 +182,13 @@ func notePages(hash *repo.Hasher, ids, data []byte) {
 }
 
 // writeZeros writes pages of zeros where something else was.
-func (p *Plan) writeZeros(to sink) error {
+func (p *Plan) writeZeros(to sink, wanted func(*file) bool) error {
 	out := lastFile{to: to}
 	none := make([]byte, repo.MaxFrame)
 	for _, o := range p.zeros {
+		if !wanted(o.file) {
+			continue
+		}
 		if err := out.write(o.file, o.at, none[:o.n]); err != nil {
 			return errors.Join(err, out.close())
 		}

@@ -20,6 +20,9 @@ func checkPaths(patterns []string) error {
 
 // mayMatch tells whether something in a tree can match, so that trees of which nothing is wanted are not read.
 func (p *Plan) mayMatch(tree string) bool {
+	if !p.only(tree) {
+		return false
+	}
 	for _, pattern := range p.Paths {
 		first, _, _ := strings.Cut(pattern, "/")
 		if ok, _ := path.Match(first, tree); ok { // patterns were checked

@@ -76,6 +76,9 @@ func NewPlan(ctx context.Context, r *repo.Repo, s repo.Snapshot, want Want) (*Pl
 	if err := checkPaths(want.Paths); err != nil {
 		return nil, err
 	}
+	if err := p.chooseForm(); err != nil {
+		return nil, err
+	}
 	if err := p.readTrees(ctx); err != nil {
 		return nil, err
 	}

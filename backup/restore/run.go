@@ -110,13 +110,13 @@ func (p *Plan) lay(ctx context.Context, d folder, old bool, o Options, rep progr
 			return err
 		}
 	}
-	if err := d.make(p); err != nil {
+	if err := d.make(p, everything); err != nil {
 		return err
 	}
 	o.crash("files made")
 	out.Written = p.toWrite()
 	task := rep.Task("restore", progress.Bytes, out.Written)
-	err := p.fetch(ctx, d, task)
+	err := p.fetch(ctx, d, task, everything)
 	task.Done()
 	if err != nil {
 		return err
@@ -160,8 +160,8 @@ func (p *Plan) proveIn(ctx context.Context, d folder, o Options, rep progress.Re
 	if err == nil && p.laysDatabase() {
 		err = p.recheck(d.root)
 	}
-	if err != nil {
+	if err != nil && !p.InPlace {
 		return uerr.New(uerr.KindOf(err), "prove the restored copy in", d.dir, err, "it was not put in place and is kept for inspection; an older snapshot may do: practicectl backup list")
 	}
-	return nil
+	return err
 }

@@ -33,6 +33,9 @@ func (p *Plan) survey(ctx context.Context, root *os.Root, task progress.Task) er
 			if err := f.look(root); err != nil {
 				return err
 			}
+			if p.replaced(f) {
+				f.there = -1
+			}
 			each := int64(surveyBytes / repo.PageSize)
 			if f.Kind == repo.File {
 				each = surveyBytes / repo.MaxFrame
@@ -162,7 +165,7 @@ func (p *Plan) compare(ctx context.Context) error {
 				continue
 			}
 			f.same = f.there == f.Size && p.hash.Digest(f.ids) == *f.Digest
-			if !f.same && !isZero(f.ids) {
+			if !f.same && f.Size > repo.PageFrameSize && !isZero(f.ids) {
 				partly[f] = true
 			}
 		}
@@ -188,9 +191,13 @@ func (p *Plan) compare(ctx context.Context) error {
 		*job = left
 	}
 	p.zeros = nil
-	for f := range partly {
-		for _, z := range f.zeros {
-			p.zeros = append(p.zeros, f.nonzero(z)...)
+	for _, t := range p.trees {
+		for _, f := range t.files {
+			for _, z := range f.zeros {
+				if f.there >= 0 && !f.same {
+					p.zeros = append(p.zeros, f.nonzero(z)...)
+				}
+			}
 		}
 	}
 	p.count()

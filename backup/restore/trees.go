@@ -91,7 +91,9 @@ func (p *Plan) readTrees(ctx context.Context) error {
 }
 
 func (p *Plan) tryTrees(ctx context.Context, careful bool) error {
-	p.trees, p.jobs, p.Files, p.Bytes = nil, map[repo.PackID]*packJob{}, 0, 0
+	p.trees, p.jobs, p.zeros, p.Files, p.Bytes = nil, map[repo.PackID]*packJob{}, nil, 0, 0
+	p.suspects.pages = nil
+	seen := map[string]bool{}
 	bad := func(err error) error { return repo.Tampered("read the trees of", p.repo.Store, p.Key, err) }
 	if repo.RootDigest(p.hash, p.body.Trees) != p.Snapshot.Root {
 		return bad(errors.New("its root is not the signed one"))
@@ -131,6 +133,10 @@ func (p *Plan) tryTrees(ctx context.Context, careful bool) error {
 					continue
 				}
 				f := &file{Entry: e, no: len(tables), path: p.place(t.Name, e.Path), first: firstBlock(e.Path), there: -1}
+				if seen[f.path] {
+					return bad(fmt.Errorf("%s: it is there twice", f.path))
+				}
+				seen[f.path] = true
 				tables = append(tables, b.Packs)
 				for _, m := range e.Maps {
 					maps = append(maps, ref{b.Packs, m})

@@ -215,6 +215,23 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	return st, nil
 }
 
+// ServerPID is the process that postmaster.pid in a data folder names, when it is alive and the file is not from before the last
+// boot of the machine; else 0. It is stricter than [Cluster.Status], for who is about to change the files themselves.
+func ServerPID(data string) (int, error) {
+	raw, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	p := parsePIDFile(string(raw))
+	if p.pid == 0 || !alive(p.pid) || !p.since.IsZero() && p.since.Before(bootTime()) {
+		return 0, nil
+	}
+	return p.pid, nil
+}
+
 // pidFile is the content of postmaster.pid (src/include/utils/pidfile.h).
 type pidFile struct {
 	pid       int
