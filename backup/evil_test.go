@@ -113,6 +113,56 @@ func TestO5_ASnapshotCannotWriteOutsideOfItsTarget(t *testing.T) {
 	}
 }
 
+// TestO5_InPlaceIsSafeFromItsSnapshot brings evil snapshots back over what an honest restore has left, with links put into it.
+func TestO5_InPlaceIsSafeFromItsSnapshot(t *testing.T) {
+	file := func(path string) intake.File {
+		return intake.File{Entry: repo.Entry{Path: path, Kind: repo.File, Mode: 0o777}, Content: func(context.Context) ([]byte, error) { return []byte("owned"), nil }}
+	}
+	outside := t.TempDir()
+	for name, entries := range map[string][]intake.File{
+		"honest":          {file("a"), {Entry: repo.Entry{Path: "d", Kind: repo.Dir, Mode: 0o755}}, file("d/b")},
+		"parent":          {file("../../pwn")},
+		"through a link":  {{Entry: repo.Entry{Path: "d", Kind: repo.Link, Target: outside}}, file("d/pwn")},
+		"link after file": {file("d/pwn"), {Entry: repo.Entry{Path: "d", Kind: repo.Link, Target: outside}}},
+		"twice":           {file("a"), file("a")},
+		"the victim":      {file("a"), file("d/victim")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			victim := filepath.Join(outside, "victim")
+			if err := os.WriteFile(victim, []byte("mine"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			target := filepath.Join(t.TempDir(), "target")
+			if err := os.MkdirAll(filepath.Join(target, FilesTree), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for link, to := range map[string]string{"a": victim, "d": outside} { // somebody put them there since
+				if err := os.Symlink(to, filepath.Join(target, FilesTree, link)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			plan, err := PlanRestore(t.Context(), evilSnapshot(t, FilesTree, entries), Target{Snapshot: "latest", Dir: target, InPlace: true})
+			if err == nil {
+				_, err = Restore(t.Context(), plan, RestoreOptions{Now: time.Now}, progress.None)
+			}
+			if honest := name == "honest" || name == "the victim"; (err == nil) != honest {
+				t.Errorf("%v", err)
+			}
+			if left, err := os.ReadDir(outside); err != nil || len(left) != 1 {
+				t.Errorf("outside: %v, %v", left, err)
+			}
+			if st, err := os.Stat(victim); err != nil || st.Mode().Perm() != 0o600 || st.Size() != 4 {
+				t.Errorf("victim: %v, %v", st, err)
+			}
+			if err != nil {
+				if to, lerr := os.Readlink(filepath.Join(target, FilesTree, "a")); lerr != nil || to != victim {
+					t.Errorf("it is not as it was: %q, %v", to, lerr)
+				}
+			}
+		})
+	}
+}
+
 // TestO5_ADatabaseHasNoLinks: the restored cluster is configured by the administrator, in conf.d and beside it.
 func TestO5_ADatabaseHasNoLinks(t *testing.T) {
 	folder := intake.File{Entry: repo.Entry{Path: "conf.d", Kind: repo.Dir, Mode: 0o700}}

@@ -116,7 +116,9 @@ func (o *older) inPlace(ctx context.Context, dir string, opts backup.RestoreOpti
 	return backup.Restore(ctx, plan, opts, progress.None)
 }
 
-func (o *older) prove(dir string) error { return proof.Start(context.Background(), o.c.Bin, o.c.RunAs, dir) }
+func (o *older) prove(dir string) error {
+	return proof.Start(context.Background(), o.c.Bin, o.c.RunAs, dir)
+}
 
 // check starts the restored folder and compares the rows.
 func (o *older) check(t testing.TB, dir string) {

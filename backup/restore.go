@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"practicectl/backup/repo"
 	"practicectl/backup/restore"
@@ -49,6 +50,9 @@ func Restore(ctx context.Context, pl *RestorePlan, o RestoreOptions, p progress.
 // UndoRestore takes an unfinished restore in place into dir back: the folder is then what it was before. Error kinds: NotFound
 // (none is unfinished), and those of [Restore].
 func UndoRestore(ctx context.Context, r *Repo, dir string, o RestoreOptions, p progress.Reporter) error {
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
 	key, err := restore.UnfinishedIn(dir)
 	if err != nil {
 		return err

@@ -150,6 +150,16 @@ func openFolder(dir string, own func(string) error) (folder, error) {
 	return folder{dir: dir, root: root, owner: own, made: map[string]bool{}}, nil
 }
 
+// Survey compares the target of a restore in place with the snapshot, so that the plan tells what will be written and read. It
+// changes nothing.
+func (p *Plan) Survey(ctx context.Context, rep progress.Reporter) error {
+	d, err := openFolder(p.Target, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.surveyFor(ctx, d, rep), d.root.Close())
+}
+
 func (p *Plan) surveyFor(ctx context.Context, d folder, rep progress.Reporter) error {
 	task := rep.Task("compare", progress.Bytes, p.Bytes)
 	defer task.Done()
@@ -182,7 +192,7 @@ func (p *Plan) change(ctx context.Context, d folder, j *journal, o Options, rep 
 		return err
 	}
 	o.crash("files laid")
-	if p.laysDatabase() {
+	if p.HasDatabase() {
 		if err := p.layDatabase(ctx, d); err != nil {
 			return err
 		}

@@ -24,14 +24,16 @@ type Plan struct {
 	InPlace  bool        `json:"in_place,omitempty"`
 	// Paths are the patterns (path.Match) of what is restored, such as "files/etc/practice/*"; a folder comes with all below it.
 	// None: everything.
-	Paths    []string `json:"paths,omitempty"`
-	Files    int64    `json:"files"`    // files, folders and links to lay down
-	Bytes    int64    `json:"bytes"`    // of these files
-	Download int64    `json:"download"` // bytes to read from the store, at most
-	Log      int64    `json:"log"`      // bytes of them that are log
-	Packs    int      `json:"packs"`    // to read from the store
-	Requests int      `json:"requests"` // that the store will get, about
-	Free     int64    `json:"free"`     // bytes on the target's disk
+	Paths    []string  `json:"paths,omitempty"`
+	Files    int64     `json:"files"`              // files, folders and links to lay down
+	Bytes    int64     `json:"bytes"`              // of these files
+	Write    int64     `json:"write"`              // bytes of them that have to be written
+	Download int64     `json:"download"`           // bytes to read from the store, at most
+	Log      int64     `json:"log"`                // bytes of them that are log
+	Packs    int       `json:"packs"`              // to read from the store
+	Requests int       `json:"requests"`           // that the store will get, about
+	Free     int64     `json:"free"`               // bytes on the target's disk
+	Estimate *Estimate `json:"estimate,omitempty"` // how long it will take; see [Plan.Measure]
 
 	repo   *repo.Repo
 	key    repo.IndexKey
@@ -89,12 +91,12 @@ func NewPlan(ctx context.Context, r *repo.Repo, s repo.Snapshot, want Want) (*Pl
 // hashers makes a hasher for one goroutine.
 func (p *Plan) hashers() *repo.Hasher { return p.key.Hasher() }
 
-// laysDatabase tells whether the result is a cluster, and not only some of its files.
-func (p *Plan) laysDatabase() bool { return p.body.Database != nil && len(p.Paths) == 0 }
+// HasDatabase tells whether the result is a cluster, and not only some of its files.
+func (p *Plan) HasDatabase() bool { return p.body.Database != nil && len(p.Paths) == 0 }
 
 // count sums up what the ops need.
 func (p *Plan) count() {
-	p.Download, p.Log, p.Packs, p.Requests = 0, 0, 0, 0
+	p.Download, p.Log, p.Packs, p.Requests, p.Write = 0, 0, 0, 0, p.toWrite()
 	for _, n := range p.needs(everything) {
 		p.Packs++
 		if p.sparse(n) {
@@ -105,7 +107,7 @@ func (p *Plan) count() {
 		p.Requests++
 		p.Download += n.pack.Size
 	}
-	if p.laysDatabase() {
+	if p.HasDatabase() {
 		for _, w := range p.Snapshot.WAL {
 			p.Log += w.Size
 		}

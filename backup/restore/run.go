@@ -30,6 +30,7 @@ type Report struct {
 	Target   string      `json:"target"`
 	InPlace  bool        `json:"in_place,omitempty"`
 	Resumed  bool        `json:"resumed,omitempty"` // went on where an interrupted restore had stopped
+	Database bool        `json:"database"`          // a whole one was restored, and not only some files
 	Files    int64       `json:"files"`
 	Bytes    int64       `json:"bytes"`      // of these files
 	Written  int64       `json:"written"`    // bytes of them that were not there already
@@ -79,7 +80,7 @@ func (p *Plan) Run(ctx context.Context, o Options, rep progress.Reporter) (Repor
 }
 
 func (p *Plan) report(o Options) Report {
-	return Report{Key: p.Key, Snapshot: p.Snapshot, Target: p.Target, InPlace: p.InPlace, Files: p.Files, Bytes: p.Bytes, Proved: o.Prove != nil}
+	return Report{Key: p.Key, Snapshot: p.Snapshot, Target: p.Target, InPlace: p.InPlace, Database: p.HasDatabase(), Files: p.Files, Bytes: p.Bytes, Proved: o.Prove != nil}
 }
 
 func (p *Plan) sum(out *Report, took time.Duration) {
@@ -122,7 +123,7 @@ func (p *Plan) lay(ctx context.Context, d folder, old bool, o Options, rep progr
 		return err
 	}
 	o.crash("files laid")
-	if p.laysDatabase() {
+	if p.HasDatabase() {
 		if err := p.layDatabase(ctx, d); err != nil {
 			return err
 		}
@@ -157,7 +158,7 @@ func (p *Plan) proveIn(ctx context.Context, d folder, o Options, rep progress.Re
 	task := rep.Task("prove", progress.Items, 1)
 	defer task.Done()
 	err := o.Prove(ctx, d.dir)
-	if err == nil && p.laysDatabase() {
+	if err == nil && p.HasDatabase() {
 		err = p.recheck(d.root)
 	}
 	if err != nil && !p.InPlace {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -28,13 +29,15 @@ func (p *Plan) survey(ctx context.Context, root *os.Root, task progress.Task) er
 		from, n int64 // ids
 	}
 	var parts []part
+	folders := map[string]bool{".": true}
 	for _, t := range p.trees {
 		for _, f := range t.files {
-			if err := f.look(root); err != nil {
-				return err
-			}
-			if p.replaced(f) {
-				f.there = -1
+			f.there, f.same = -1, false
+			clear(f.ids)
+			if !p.replaced(f) && isFolder(root, filepath.Dir(f.path), folders) {
+				if err := f.look(root); err != nil {
+					return err
+				}
 			}
 			each := int64(surveyBytes / repo.PageSize)
 			if f.Kind == repo.File {
@@ -81,10 +84,22 @@ func (p *Plan) survey(ctx context.Context, root *os.Root, task progress.Task) er
 	return p.compare(ctx)
 }
 
+// isFolder tells whether a path below root is a folder and not reached through any link: what lies behind a link is none of ours,
+// and the link will be put aside. known keeps the answers.
+func isFolder(root *os.Root, rel string, known map[string]bool) bool {
+	is, ok := known[rel]
+	if !ok {
+		if isFolder(root, filepath.Dir(rel), known) {
+			st, err := root.Lstat(rel)
+			is = err == nil && st.IsDir()
+		}
+		known[rel] = is
+	}
+	return is
+}
+
 // look finds out what the target has of the file.
 func (f *file) look(root *os.Root) error {
-	f.there, f.same = -1, false
-	clear(f.ids)
 	st, err := root.Lstat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -50,7 +50,7 @@ func (p *Plan) checkSpace(need int64) error {
 // need is the room for all files, the log and what recovery writes at once.
 func (p *Plan) need() int64 {
 	n := p.Bytes
-	if p.laysDatabase() {
+	if p.HasDatabase() {
 		n += 64<<20 + int64(len(p.body.Database.WAL)+2)*p.body.Database.SegmentSize
 	}
 	return n

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,9 +18,16 @@ func (a *app) restoreRunCmd() *cobra.Command {
 	var o restoreOptions
 	var p proofOptions
 	return a.leaf(leaf{
-		Use: "run SNAPSHOT", Short: "Restore a snapshot into a new folder",
+		Use: "run SNAPSHOT", Short: "Restore a snapshot beside, or in place by differences",
 		Long: `Lays a snapshot down beside the target, proves it, and puts it in place; nothing that exists is overwritten. The target
-then holds pg (the database's data folder), files (configuration and extra paths) and tablespaces.
+then holds pg (the database's data folder), files (configuration and extra paths) and tablespaces. An interrupted restore
+goes on where it was when the same command is run again.
+
+With --in-place the target is a stopped database's data folder, or what an earlier restore made. It is compared page by
+page, only what differs is fetched, and what is overwritten is kept beside it until the result is proved. A restore that was
+cut off is finished by the same command, or taken back by restore undo; until then the database cannot be started.
+
+With --path only some files come back, such as 'files/etc/practice/*'; a folder comes with everything in it.
 
 Every page is compared with the snapshot's signature. When a PostgreSQL of the right version is found, the copy is also
 started once, recovers to the end of the backup, and has its indexes checked, before it is put in place.
@@ -31,6 +39,8 @@ It works on a bare machine: name the store with --store, and whose repository it
 who can write to the store could have put another one there that your identity opens.`,
 		Examples: []string{
 			"practicectl restore run latest --identity /media/usb/owner.key --target /srv/restored",
+			"practicectl restore run latest --identity owner.key --target /srv/practice/var/lib/practice/main/pg --in-place",
+			"practicectl restore run latest --identity owner.key --target ./found --path 'files/etc/practice/*'",
 			"practicectl restore run latest --identity owner.key --target ./copy --store s3://clinic/main --endpoint https://s3.example.org --credentials-file s3.toml",
 		},
 		Args:  cobra.ExactArgs(1),
@@ -51,7 +61,12 @@ who can write to the store could have put another one there that your identity o
 				return err
 			}
 			if r.dryRun() {
-				return r.showRestorePlan(plan)
+				return r.showRestorePlan(ctx, plan)
+			}
+			if plan.InPlace {
+				if err := r.confirm(moderate, "make "+plan.Target+" what it was at "+plan.Snapshot.Created.Format(time.RFC3339)+", and lose everything since", "", ""); err != nil {
+					return err
+				}
 			}
 			opts, err := r.proof(ctx, plan, p)
 			if err != nil {
@@ -72,10 +87,11 @@ func (r *run) showRestore(rep backup.RestoreReport) error {
 		if rep.Proved {
 			proved += ", and the database by starting it"
 		}
-		table(w, [][]string{{"restored", rep.Target}, {"snapshot", rep.Snapshot.ID[:12]}, {"written", fmt.Sprintf("%s in %d files", size(rep.Bytes), rep.Files)},
+		table(w, [][]string{{"restored", rep.Target}, {"snapshot", rep.Snapshot.ID[:12]}, {"written", fmt.Sprintf("%s of %s in %d files", size(rep.Written), size(rep.Bytes), rep.Files)},
+			{"read", fmt.Sprintf("%s in %d requests", size(rep.Read), rep.Requests)},
 			{"proved", proved}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}})
 	})
-	if err == nil && rep.Snapshot.Database != nil && !rep.Proved {
+	if err == nil && rep.Database && !rep.Proved {
 		r.say("The database was not started to prove it: no PostgreSQL %d was found, or it may not run as this account. See --prove.", rep.Snapshot.Database.Major)
 	}
 	if err == nil && len(rep.Snapshot.Damaged) > 0 {

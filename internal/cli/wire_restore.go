@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 
 	"practicectl/backup"
 	"practicectl/backup/proof"
@@ -22,15 +21,16 @@ type proofOptions struct {
 // proof makes the options of a restore: who owns the files, and how the database is proved.
 func (r *run) proof(ctx context.Context, plan *backup.RestorePlan, p proofOptions) (backup.RestoreOptions, error) {
 	o := backup.RestoreOptions{Now: r.now}
-	var account *pgcluster.Account
-	if p.owner != "" {
-		var err error
-		if account, err = pgcluster.LookupAccount(p.owner); err != nil {
-			return o, err
-		}
-		o.Own = func(path string) error { return os.Lchown(path, int(account.UID), int(account.GID)) }
+	var old string
+	if plan.InPlace {
+		old = plan.DataDir(plan.Target)
 	}
-	if p.mode == "never" || plan.Snapshot.Database == nil {
+	own, account, err := owner(p.owner, old)
+	if err != nil {
+		return o, err
+	}
+	o.Own = own
+	if p.mode == "never" || !plan.HasDatabase() {
 		return o, nil
 	}
 	bin, err := r.postgresFor(ctx, p.bin, plan.Snapshot.Database.Major)
@@ -45,9 +45,23 @@ func (r *run) proof(ctx context.Context, plan *backup.RestorePlan, p proofOption
 		return o, nil
 	}
 	o.Prove = func(ctx context.Context, dir string) error {
-		return proof.Start(ctx, bin, account, filepath.Join(dir, backup.DatabaseTree))
+		return proof.Start(ctx, bin, account, plan.DataDir(dir))
 	}
 	return o, nil
+}
+
+// owner is who restored files are given to: the named account; or, for root, whoever owns what is brought back.
+func owner(name, old string) (own func(path string) error, account *pgcluster.Account, err error) {
+	if name == "" && old != "" && os.Geteuid() == 0 {
+		name = ownerOf(old)
+	}
+	if name == "" {
+		return nil, nil, nil
+	}
+	if account, err = pgcluster.LookupAccount(name); err != nil {
+		return nil, nil, err
+	}
+	return func(path string) error { return os.Lchown(path, int(account.UID), int(account.GID)) }, account, nil
 }
 
 // postgresFor finds the programs of a major version: in the named folder, those of the instance, or the system's.
