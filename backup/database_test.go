@@ -293,7 +293,7 @@ func TestO5_RestoreIsRowForRowTheSame(t *testing.T) {
 		proved := false
 		g.restore("latest", target, backup.RestoreOptions{Own: own(c), Prove: func(_ context.Context, dir string) error {
 			proved = strings.HasSuffix(dir, ".unverified")
-			return proof.Start(t.Context(), c.Bin, c.RunAs, filepath.Join(dir, "pg"))
+			return proof.Start(t.Context(), proof.Options{Bin: c.Bin, Account: c.RunAs, Data: filepath.Join(dir, "pg")})
 		}})
 		if !proved {
 			t.Error("the copy was not proved beside the target")

@@ -26,7 +26,7 @@ func TestO5_APracticeThatGoesOnFromAnOlderSnapshotIsBackedUp(t *testing.T) {
 		}
 		target := restoreFolder(t, c)
 		g.restore(older.Snapshot.ID, target, backup.RestoreOptions{Own: own(c), Prove: func(ctx context.Context, dir string) error {
-			return proof.Start(ctx, c.Bin, c.RunAs, filepath.Join(dir, "pg"))
+			return proof.Start(ctx, proof.Options{Bin: c.Bin, Account: c.RunAs, Data: filepath.Join(dir, "pg")})
 		}})
 		copied := startCopy(t, c, filepath.Join(target, "pg"))
 		goesOn := connect(t, copied)

@@ -156,7 +156,7 @@ func TestO5_ACopyThatFailsItsProofIsNotPutInPlace(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return proof.Start(ctx, c.Bin, c.RunAs, filepath.Join(dir, "pg"))
+		return proof.Start(ctx, proof.Options{Bin: c.Bin, Account: c.RunAs, Data: filepath.Join(dir, "pg")})
 	}})
 	if uerr.KindOf(err) != uerr.Integrity || uerr.HintOf(err) == "" {
 		t.Errorf("got %v", err)

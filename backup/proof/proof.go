@@ -1,4 +1,4 @@
-// Package proof starts a restored database and checks it, before anybody relies on it.
+// Package proof starts a restored database on a private socket and asks it whether it is sound, before anybody relies on it.
 package proof
 
 import (
@@ -15,49 +15,136 @@ import (
 	"practicectl/internal/uerr"
 )
 
-// Start starts the restored data folder on a private socket with the programs of its major version, lets it recover to the
-// end of the backup, checks its indexes and stops it again. The copy is on a timeline of its own from then on: what it
-// writes into its log is never mistaken for what the original wrote after the snapshot. The configuration files that are
-// changed for this get their old content back. account runs PostgreSQL when the caller is root; nil: the caller does.
-func Start(ctx context.Context, bin pgcluster.Binaries, account *pgcluster.Account, data string) (err error) {
-	dir, err := os.MkdirTemp("", "prove")
+// Options say what is proved and how.
+type Options struct {
+	Bin        pgcluster.Binaries
+	Account    *pgcluster.Account // runs PostgreSQL when the caller is root; nil: the caller does
+	Data       string             // the restored data folder
+	Sockets    string             // existing private folder for the socket, at most 84 bytes; empty: a temporary one
+	Invariants Invariants         // what the application promises about its data
+}
+
+// Instance is a restored database that runs on a private socket, without TCP, and does nothing by itself.
+type Instance struct {
+	o       Options
+	cluster *pgcluster.Cluster
+	undo    []func() error // what puts the folder back as it was, the last one first
+}
+
+// Open starts the copy, lets it recover, and waits until it takes writes. The copy is on a timeline of its own from then on:
+// what it writes into its log is never mistaken for what the original wrote. Close it in any case, also after an error.
+func Open(ctx context.Context, o Options) (*Instance, error) {
+	i := &Instance{o: o}
+	dir, err := i.sockets()
 	if err != nil {
-		return err
+		return i, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if account != nil {
-		if err := os.Chown(dir, int(account.UID), int(account.GID)); err != nil {
-			return err
-		}
-	}
-	c := &pgcluster.Cluster{Bin: bin, Data: data, SocketDir: dir, Log: filepath.Join(dir, "log"), Port: pgcluster.DefaultPort, RunAs: account}
-	restoreFiles, err := keepFiles(data, "conf.d/10-practicectl.conf", "conf.d/50-local.conf", "pg_hba.conf", "pg_ident.conf")
+	i.cluster = &pgcluster.Cluster{Bin: o.Bin, Data: o.Data, SocketDir: dir, Log: filepath.Join(dir, "log"), Port: pgcluster.DefaultPort, RunAs: o.Account}
+	putBack, err := keepFiles(o.Data, autoConf, "conf.d/10-practicectl.conf", "conf.d/50-local.conf", "pg_hba.conf", "pg_ident.conf")
 	if err != nil {
-		return err
+		return i, err
 	}
+	i.undo = append(i.undo, putBack)
 	settings := pgcluster.Settings{Memory: 256 << 20}
-	if account != nil { // root asks, the account answers
+	if o.Account != nil { // root asks, the account answers
 		settings.Users = []pgcluster.UserMap{{Account: "root", Role: pgcluster.Superuser}}
 	}
-	if err := c.Configure(ctx, settings); err != nil {
-		return err
+	if err := i.cluster.Configure(ctx, settings); err != nil {
+		return i, err
 	}
-	err = c.Start(ctx)
+	if err := i.tame(); err != nil {
+		return i, err
+	}
+	err = i.cluster.Start(ctx)
 	if err == nil {
-		err = recovered(ctx, c)
+		err = i.recovered(ctx)
 	}
 	if err != nil {
-		log, _ := os.ReadFile(c.Log) // only adds to the message
-		return errors.Join(fmt.Errorf("%w\n%s", err, lastLines(log, 15)), c.Stop(context.WithoutCancel(ctx)))
+		log, _ := os.ReadFile(i.cluster.Log) // only adds to the message
+		return i, fmt.Errorf("%w\n%s", err, lastLines(log, 15))
 	}
-	err = checkDatabases(ctx, c)
-	return errors.Join(err, c.Stop(context.WithoutCancel(ctx)), restoreFiles())
+	return i, nil
+}
+
+// sockets is the folder of the socket and the log.
+func (i *Instance) sockets() (string, error) {
+	if i.o.Sockets != "" {
+		return i.o.Sockets, nil
+	}
+	dir, err := os.MkdirTemp("", "prove")
+	if err != nil {
+		return "", err
+	}
+	i.undo = append(i.undo, func() error { return os.RemoveAll(dir) })
+	if i.o.Account != nil {
+		err = os.Chown(dir, int(i.o.Account.UID), int(i.o.Account.GID))
+	}
+	return dir, err
+}
+
+// Close stops the instance and gives its configuration files their old content back.
+func (i *Instance) Close(ctx context.Context) error {
+	err := i.Stop(ctx)
+	for n := len(i.undo) - 1; n >= 0; n-- {
+		err = errors.Join(err, i.undo[n]())
+	}
+	i.undo = nil
+	return err
+}
+
+// Stop shuts the database down cleanly; an instance that is stopped already stays so.
+func (i *Instance) Stop(ctx context.Context) error {
+	if i.cluster == nil || !i.cluster.Initialized() {
+		return nil
+	}
+	return i.cluster.Stop(context.WithoutCancel(ctx))
+}
+
+// Connect opens a connection as the superuser, with nothing in its search path but the system's own.
+func (i *Instance) Connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	conn, err := i.cluster.Connect(ctx, pgcluster.Superuser, database)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, "SET search_path = pg_catalog, pg_temp"); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// Start proves a copy that is about to be put in place: it starts, recovers to the end of the backup, its indexes are in order,
+// and what the application promises holds. Nothing is added to the copy. Error kinds: Integrity, and those of a start.
+func Start(ctx context.Context, o Options) error {
+	i, err := Open(ctx, o)
+	if err == nil {
+		err = i.indexesInOrder(ctx)
+	}
+	if err == nil {
+		err = i.promisesHold(ctx)
+	}
+	return errors.Join(err, i.Close(ctx))
+}
+
+func (i *Instance) promisesHold(ctx context.Context) error {
+	results, err := i.Promises(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Name == schemaCheck && len(r.Findings) > 0 {
+			return nil // no practice was saved, so none is missing
+		}
+		if len(r.Findings) > 0 {
+			return uerr.New(uerr.Integrity, "check that", r.Says, errors.New(r.Findings[0]), "restore another snapshot: practicectl backup list")
+		}
+	}
+	return nil
 }
 
 // recovered waits until the server has replayed the log and takes writes: pg_ctl returns before that.
-func recovered(ctx context.Context, c *pgcluster.Cluster) error {
+func (i *Instance) recovered(ctx context.Context) error {
 	for {
-		conn, err := c.Connect(ctx, pgcluster.Superuser, "postgres")
+		conn, err := i.cluster.Connect(ctx, pgcluster.Superuser, "postgres")
 		if err == nil {
 			var recovering bool
 			err = conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&recovering)
@@ -67,7 +154,7 @@ func recovered(ctx context.Context, c *pgcluster.Cluster) error {
 		} else if uerr.KindOf(err) != uerr.Unreachable {
 			return err
 		}
-		if st, serr := c.Status(ctx); serr != nil || st.State != pgcluster.Running {
+		if st, serr := i.cluster.Status(ctx); serr != nil || st.State != pgcluster.Running {
 			return errors.Join(errors.New("the database ended while it recovered"), serr)
 		}
 		select {
@@ -107,42 +194,6 @@ func keepFiles(dir string, names ...string) (func() error, error) {
 		}
 		return errors.Join(errs...)
 	}, nil
-}
-
-// checkDatabases checks the structure of every B-tree of every database that has amcheck.
-func checkDatabases(ctx context.Context, c *pgcluster.Cluster) error {
-	conn, err := c.Connect(ctx, pgcluster.Superuser, "postgres")
-	if err != nil {
-		return err
-	}
-	rows, err := conn.Query(ctx, "SELECT datname FROM pg_database WHERE datallowconn")
-	if err != nil {
-		return errors.Join(err, conn.Close(ctx))
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err := errors.Join(err, conn.Close(ctx)); err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := checkDatabase(ctx, c, name); err != nil {
-			return uerr.New(uerr.Integrity, "check the indexes of database", name, err, "restore another snapshot: practicectl backup list")
-		}
-	}
-	return nil
-}
-
-func checkDatabase(ctx context.Context, c *pgcluster.Cluster, name string) error {
-	conn, err := c.Connect(ctx, pgcluster.Superuser, name)
-	if err != nil {
-		return err
-	}
-	var there bool
-	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'amcheck')").Scan(&there)
-	if err == nil && there {
-		_, err = conn.Exec(ctx, `SELECT bt_index_check(c.oid::regclass) FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_index i ON i.indexrelid = c.oid
-			WHERE a.amname = 'btree' AND c.relpersistence = 'p' AND i.indisvalid AND i.indisready`)
-	}
-	return errors.Join(err, conn.Close(ctx))
 }
 
 // lastLines is the end of a log, as far as it helps.

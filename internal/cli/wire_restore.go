@@ -45,7 +45,7 @@ func (r *run) proof(ctx context.Context, plan *backup.RestorePlan, p proofOption
 		return o, nil
 	}
 	o.Prove = func(ctx context.Context, dir string) error {
-		return proof.Start(ctx, bin, account, plan.DataDir(dir))
+		return proof.Start(ctx, proof.Options{Bin: bin, Account: account, Data: plan.DataDir(dir), Invariants: r.invariants()})
 	}
 	return o, nil
 }
