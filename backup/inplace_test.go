@@ -117,7 +117,7 @@ func (o *older) inPlace(ctx context.Context, dir string, opts backup.RestoreOpti
 }
 
 func (o *older) prove(dir string) error {
-	return proof.Start(context.Background(), o.c.Bin, o.c.RunAs, dir)
+	return proof.Start(context.Background(), proof.Options{Bin: o.c.Bin, Account: o.c.RunAs, Data: dir})
 }
 
 // check starts the restored folder and compares the rows.

@@ -159,6 +159,9 @@ func OwnerOf(ownerFile string) (repo.PublicKey, error) {
 	return repo.PublicOf(key), nil
 }
 
+// PinPath is the file in a host's credential folder that says which repository is the host's; it is there since that was made.
+func PinPath(credentials string) string { return filepath.Join(credentials, pinFile) }
+
 // LoadKeys reads the keys of a host from its credential folder. Error kinds: NotFound (no repository was made), Integrity.
 func LoadKeys(credentials string) (Keys, error) {
 	const op = "read the backup keys in"

@@ -40,6 +40,9 @@ against the signature of its snapshot, as a restore would.`,
 			}
 			rep, problem := backup.Verify(ctx, repository, o, r.progress)
 			if s.store == "" { // the instance's own repository
+				if _, err := r.drillChains(ctx, drillFlags{storeFlags: s}); problem == nil && uerr.KindOf(err) == uerr.Integrity {
+					problem = err
+				}
 				what := "verify"
 				if s.name != "" {
 					what += "-" + s.name

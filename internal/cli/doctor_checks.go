@@ -60,6 +60,7 @@ var checkups = []struct {
 	{"D23", "backup-recipients", true, (*patient).recipients},
 	{"D24", "backup-store", true, (*patient).store},
 	{"D25", "backup-age", true, (*patient).backupAge},
+	{"D46", "drill-age", true, (*patient).drillAge},
 	{"D27", "schedule", true, (*patient).schedule},
 	{"D35", "update-source", false, (*patient).updateSource},
 	{"D43", "services", true, (*patient).services},
@@ -227,6 +228,27 @@ func (p *patient) backupAge(context.Context) (doctor.Severity, string, string) {
 		return doctor.OK, "last good backup " + span(p.r.now().Sub(s.Backup.Succeeded)) + " ago", ""
 	}
 	return s.Level, s.Reasons[0], s.Next
+}
+
+// drillAge asks the store, where drills of other machines leave their evidence.
+func (p *patient) drillAge(ctx context.Context) (doctor.Severity, string, string) {
+	const next = "practicectl drill run --identity FILE"
+	if p.cfg.Backup.Store == "" {
+		return doctor.OK, "there is nothing to drill yet", ""
+	}
+	chains, err := p.r.drillChains(ctx, drillFlags{})
+	if err != nil {
+		return doctor.Fail, err.Error(), "practicectl drill list"
+	}
+	s := &statusReport{}
+	s.drills(p.l, p.r.now()) // from what drillChains noted
+	switch {
+	case s.Level != doctor.OK:
+		return s.Level, s.Reasons[0], s.Next
+	case s.Drill == nil:
+		return doctor.OK, "nobody has drilled yet", ""
+	}
+	return doctor.OK, fmt.Sprintf("the last drill that passed was %s ago; %d machines drill", span(p.r.now().Sub(s.Drill.Succeeded)), len(chains)), ""
 }
 
 func (p *patient) schedule(ctx context.Context) (doctor.Severity, string, string) {

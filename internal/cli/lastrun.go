@@ -38,16 +38,20 @@ func (r *run) remember(what, detail string, err error) {
 	} else {
 		last.Kind, last.Error = uerr.KindOf(err).String(), err.Error()
 	}
-	data, merr := json.MarshalIndent(last, "", "  ")
+	r.writeLastRun(l, what, last)
+}
+
+func (r *run) writeLastRun(l paths.Layout, what string, last lastRun) {
+	data, err := json.MarshalIndent(last, "", "  ")
 	path := lastRunFile(l, what)
-	if merr == nil {
-		merr = os.MkdirAll(filepath.Dir(path), 0o750)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o750)
 	}
-	if merr == nil {
-		merr = atomicfile.WriteBytes(path, 0o640, data)
+	if err == nil {
+		err = atomicfile.WriteBytes(path, 0o640, data)
 	}
-	if merr != nil {
-		r.log.Warn("note the end of the run", "what", what, "error", merr)
+	if err != nil {
+		r.log.Warn("note the end of the run", "what", what, "error", err)
 	}
 }
 

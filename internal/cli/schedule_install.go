@@ -23,9 +23,10 @@ func (a *app) scheduleInstallCmd() *cobra.Command {
 	var at, with string
 	return a.leaf(leaf{
 		Use: "install [JOB...]", Short: "Run jobs by themselves, such as the nightly backup",
-		Long: `Makes jobs run by themselves: backup (nightly), verify (weekly), prune (weekly), update (nightly), mirror (nightly), and agent, which starts
-the agent with the machine. Without a name it is backup. They run as a systemd timer, in your crontab or in the agent, whatever works here; --with chooses. Other lines
-of the crontab stay as they are. Each machine starts up to half an hour later than the time given, always by the same
+		Long: `Makes jobs run by themselves: backup (nightly), verify (weekly), prune (weekly), drill (weekly, on a machine with [drill]
+identity), update (nightly), mirror (nightly), and agent, which starts the agent with the machine. Without a name it is backup.
+They run as a systemd timer, in your crontab or in the agent, whatever works here; --with chooses. Other lines of the crontab
+stay as they are. Each machine starts up to half an hour later than the time given, always by the same
 amount, so that not all start at once. A run that was missed is made up for by systemd and the agent.
 
 A job is silent when it succeeds, fails with an exit code when it does not, and never overlaps itself.`,

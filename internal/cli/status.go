@@ -31,6 +31,7 @@ type statusReport struct {
 	Verify      *lastRun         `json:"verify,omitempty"`
 	Copies      []copyStatus     `json:"copies,omitempty"`
 	KeyCheck    *lastRun         `json:"key_check,omitempty"` // that an identity opens the backups
+	Drill       *lastRun         `json:"drill,omitempty"`     // the last one that this machine did, or saw in the store
 	Schedule    []schedule.Entry `json:"schedule"`
 	CertEnds    time.Time        `json:"certificate_ends,omitzero"`
 }
@@ -110,6 +111,9 @@ func (r *run) status(ctx context.Context) (*statusReport, error) {
 		s.note(doctor.Fail, "the core server is not ready", "practicectl doctor")
 	}
 	s.backups(l, cfg, r.now())
+	if cfg.Backup.Store != "" {
+		s.drills(l, r.now())
+	}
 	if ways, err := r.scheduleBackends(ctx, l); err == nil {
 		for _, way := range ways {
 			if entries, err := way.List(ctx); err == nil {
@@ -170,7 +174,7 @@ func showStatus(w io.Writer, s *statusReport, now time.Time) {
 	for _, one := range s.Copies {
 		rows = append(rows, []string{"last copy to " + one.Name, lastText(one.Last, now)})
 	}
-	rows = append(rows, []string{"last try of a key", lastText(s.KeyCheck, now)})
+	rows = append(rows, []string{"last try of a key", lastText(s.KeyCheck, now)}, []string{"last drill", lastText(s.Drill, now)})
 	for _, e := range s.Schedule {
 		if !e.Next.IsZero() {
 			rows = append(rows, []string{"next " + e.Name, e.Next.Format("2006-01-02 15:04")})

@@ -23,6 +23,8 @@ func (a *app) commands() []*cobra.Command {
 				a.backupHoldAddCmd(), a.backupHoldListCmd(), a.backupHoldRemoveCmd()), a.backupCopyCmd(), a.backupHealCmd()),
 		a.group("restore", "Bring a snapshot back", "A restore lays a snapshot into a new folder and proves it, or brings a stopped database back in place with a way back.",
 			a.restorePlanCmd(), a.restoreRunCmd(), a.restoreUndoCmd()),
+		a.group("drill", "Prove that the backups can be restored", "A drill restores a snapshot only to prove that it works, measures it, and leaves signed evidence.",
+			a.drillRunCmd(), a.drillListCmd(), a.drillReportCmd()),
 		a.group("config", "Show and check the configuration", "The one configuration file of an instance, practice.toml.",
 			a.configShowCmd(), a.configValidateCmd()),
 		a.group("db", "Make, start and stop the database", "The PostgreSQL cluster of an instance. It is reached only through its unix socket.",

@@ -28,6 +28,7 @@ var scheduled = []struct {
 	{"backup", "Nightly backup", "daily 01:30", []string{"backup", "run"}},
 	{"verify", "Weekly check of the backups", "sun 04:00", []string{"backup", "verify"}},
 	{"prune", "Weekly clearing of the backups", "sun 05:30", []string{"backup", "prune", "--yes"}},
+	{"drill", "Weekly drill", "sun 06:30", []string{"drill", "run"}},
 	{"update", "Nightly update", "daily 03:30", []string{"update", "apply"}},
 	{"mirror", "Nightly sync of the mirror", "daily 00:15", []string{"mirror", "sync"}},
 	{"agent", "Agent that supervises the services", "boot", []string{"agent", "run"}},
@@ -51,6 +52,11 @@ func (r *run) job(l paths.Layout, name, at string) (schedule.Job, error) {
 		return schedule.Job{}, uerr.New(uerr.Usage, "schedule", name, errors.New("want some of "+strings.Join(scheduledNames(), ", ")), "practicectl schedule install --help")
 	}
 	s := scheduled[i]
+	if name == "drill" { // before it fails every week
+		if _, err := r.drillIdentity(identityFlags{}); err != nil {
+			return schedule.Job{}, uerr.New(uerr.Precond, "schedule", name, err, "set [drill] identity in practice.toml of a machine that only drills; elsewhere bring the identity: practicectl drill run --identity FILE")
+		}
+	}
 	if at == "" {
 		at = s.at
 	}

@@ -13,6 +13,7 @@ type File struct {
 	Server   Server   `toml:"server" json:"server"`
 	Update   Update   `toml:"update" json:"update"`
 	Backup   Backup   `toml:"backup" json:"backup"`
+	Drill    Drill    `toml:"drill" json:"drill"`
 	Mirror   Mirror   `toml:"mirror" json:"mirror"`
 	Agent    Agent    `toml:"agent" json:"agent"`
 	Notify   Notify   `toml:"notify" json:"notify"`
@@ -97,6 +98,14 @@ type Notify struct {
 // Metrics says where figures for monitoring are written.
 type Metrics struct {
 	Textfile string `toml:"textfile" json:"textfile"` // folder of node_exporter's textfile collector; empty: none
+}
+
+// Drill says how this machine proves that the backups can be restored.
+type Drill struct {
+	Identity string `toml:"identity" json:"identity"` // file, relative to the credential folder; only on a machine that is not backed up itself
+	Dir      string `toml:"dir" json:"dir"`           // where scratch instances go; empty: beside the instance's data
+	RTO      string `toml:"rto" json:"rto"`           // objective for the time until the practice is back, such as "72h"
+	RPO      string `toml:"rpo" json:"rpo"`           // objective for the age of what comes back, such as "24h"
 }
 
 // Mirror is a LAN mirror served by this machine.

@@ -36,6 +36,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"broken syntax", "[database\n", "line 1"},
 		{"newer schema", "schema = 9\n", "schema: 9 is not supported"},
 		{"bad listen", "[server]\nlisten = \"8443\"\n", "server.listen"},
+		{"bad objective", "[drill]\nrto = \"soon\"\n", "drill.rto"},
 		{"plain http", "[server]\nurl = \"http://localhost\"\n", "server.url"},
 		{"one recipient", "[backup]\nstore = \"/b\"\nrecipients = [\"age1a\", \"age1a\"]\n", "backup.recipients: 1 different"},
 		{"rate", "[backup]\nstore = \"/b\"\nrecipients = [\"age1a\", \"age1b\"]\nlimit = \"fast\"\n", "backup.limit"},

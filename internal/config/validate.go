@@ -61,6 +61,11 @@ func (f *File) Validate() error {
 	for _, s := range f.Agent.Services {
 		oneOf("agent.services", s, "database", "server", "mirror")
 	}
+	for key, got := range map[string]string{"drill.rto": f.Drill.RTO, "drill.rpo": f.Drill.RPO} {
+		if d, err := time.ParseDuration(got); err != nil || d <= 0 {
+			add(key, "%q is no duration such as 72h", got)
+		}
+	}
 	f.validateBackup(add)
 	f.Notify.validate(add)
 	if d := f.Metrics.Textfile; d != "" && !filepath.IsAbs(d) {
