@@ -52,7 +52,7 @@ func commands(b *bench) map[string]command {
 	return map[string]command{
 		"exits": exits, "eventually": eventually, "killafter": killAfter, "killeach": killEach, "kill9": kill9, "alive": alive, "within": within,
 		"json": jsonField, "jsonenv": jsonEnv, "flip": flip, "holds": holds, "fingerprint": fingerprint, "same": same, "differ": differ,
-		"sql": sql, "restored": restored(b), "patients": patients, "https": askHTTPS, "s3": s3Server(b), "serve": serve,
+		"sql": sql, "restored": restored(b), "patients": patients, "https": askHTTPS, "s3": s3Server(b), "serve": serve, "outside": outside,
 		"port": ports.command, "listen": listen, "install": func(ts *testscript.TestScript, neg bool, args []string) { install(ts, b, ports, neg, args) },
 	}
 }

@@ -32,6 +32,8 @@ var homes = map[string][]string{
 	"github.com/chromedp/chromedp":                      {"internal/testenv"},
 	"github.com/chromedp/cdproto":                       {"internal/testenv"},
 	"github.com/hanwen/go-fuse/v2":                      {"internal/testenv"},
+	"github.com/emersion/go-smtp":                       {},
+	"github.com/emersion/go-sasl":                       {},
 	"github.com/rogpeppe/go-internal":                   {},
 	"github.com/google/go-cmp":                          {},
 	"pgregory.net/rapid":                                {},

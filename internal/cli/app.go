@@ -30,7 +30,8 @@ type Streams struct {
 type app struct {
 	Streams
 	global globalFlags
-	wrong  error // help was asked for a command that does not exist
+	runLog string // of the unattended run that failed
+	wrong  error  // help was asked for a command that does not exist
 }
 
 // Main runs the command line args (without the program's name) and returns the exit code.
@@ -50,6 +51,10 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	}
 	if cause := context.Cause(ctx); ctx.Err() != nil {
 		err = interruptedBy(cause, err)
+	}
+	var nagios nagiosExit
+	if errors.As(err, &nagios) {
+		return int(nagios)
 	}
 	a.reportError(err)
 	return uerr.ExitCode(err)

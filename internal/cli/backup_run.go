@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"practicectl/backup"
+	"practicectl/backup/repo"
 	"practicectl/internal/uerr"
 )
 
@@ -61,7 +62,7 @@ func (r *run) backupRun(ctx context.Context) error {
 		return err
 	}
 	rep, err := backup.Run(ctx, repository, src, backup.RunOptions{Cache: l.BackupCache(), Recipients: c.Backup.Recipients, Now: r.now}, r.progress)
-	r.remember("backup", fmt.Sprintf("%s saved, %s uploaded", size(rep.Snapshot.Bytes), size(rep.Uploaded)), err)
+	r.rememberFacts("backup", fmt.Sprintf("%s saved, %s uploaded", size(rep.Snapshot.Bytes), size(rep.Uploaded)), r.backupFacts(ctx, repository, rep), err)
 	if rep.Key == "" {
 		return err
 	}
@@ -78,6 +79,26 @@ func (r *run) backupRun(ctx context.Context) error {
 		return shown
 	}
 	return cmp.Or(err, notCopied)
+}
+
+// backupFacts are the figures of a snapshot. The number of snapshots is asked for when somebody collects it.
+func (r *run) backupFacts(ctx context.Context, repository *backup.Repo, rep backup.Report) map[string]float64 {
+	facts := map[string]float64{"saved_bytes": float64(rep.Snapshot.Bytes), "uploaded_bytes": float64(rep.Uploaded), "duration_seconds": rep.Seconds}
+	if until := rep.Snapshot.LockedUntil; !until.IsZero() {
+		facts["locked_until_timestamp_seconds"] = float64(until.Unix())
+	}
+	if r.quietConfig().Metrics.Textfile == "" {
+		return facts
+	}
+	n := 0
+	for _, err := range repository.Store.List(ctx, repo.SnapshotPrefix) {
+		if err != nil {
+			return facts
+		}
+		n++
+	}
+	facts["snapshots"] = float64(n)
+	return facts
 }
 
 // backupRunResult is a snapshot and how its copies went.

@@ -34,6 +34,7 @@ const (
 	annotationExits  = "practicectl/exits"
 	annotationNoJSON = "practicectl/no-json"
 	annotationNoFile = "practicectl/no-files"
+	annotationOwnLog = "practicectl/own-log" // it makes the log of an unattended run itself
 )
 
 // leaf makes a cobra command of l.
@@ -54,6 +55,7 @@ func (a *app) leaf(l leaf) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.unattended()
 			ctx := c.Context()
 			if a.global.timeout > 0 {
 				var cancel context.CancelFunc

@@ -19,6 +19,8 @@ type lastRun struct {
 	Error     string    `json:"error,omitempty"`
 	Succeeded time.Time `json:"succeeded,omitzero"`
 	Detail    string    `json:"detail,omitempty"` // of the last success, one line
+	// Facts are figures of the last success, for monitoring: names as in the metrics, in seconds and bytes.
+	Facts map[string]float64 `json:"facts,omitempty"`
 }
 
 func lastRunFile(l paths.Layout, what string) string {
@@ -26,7 +28,10 @@ func lastRunFile(l paths.Layout, what string) string {
 }
 
 // remember notes how a run ended. That it cannot be noted is only worth a line in the log.
-func (r *run) remember(what, detail string, err error) {
+func (r *run) remember(what, detail string, err error) { r.rememberFacts(what, detail, nil, err) }
+
+// rememberFacts also keeps figures of a success.
+func (r *run) rememberFacts(what, detail string, facts map[string]float64, err error) {
 	l, lerr := r.layout()
 	if lerr != nil {
 		return
@@ -34,7 +39,7 @@ func (r *run) remember(what, detail string, err error) {
 	last, _ := readLastRun(l, what)
 	last.Ended, last.OK, last.Kind, last.Error = r.now().UTC(), err == nil, "", ""
 	if err == nil {
-		last.Succeeded, last.Detail = last.Ended, detail
+		last.Succeeded, last.Detail, last.Facts = last.Ended, detail, facts
 	} else {
 		last.Kind, last.Error = uerr.KindOf(err).String(), err.Error()
 	}

@@ -47,13 +47,17 @@ type jsonError struct {
 	Exit   int    `json:"exit"`
 	Error  string `json:"error"`
 	Hint   string `json:"hint,omitempty"`
+	Log    string `json:"log,omitempty"` // of an unattended run
 }
 
 // reportError writes err for people, the next command to type last, or as one JSON line.
 func (a *app) reportError(err error) {
 	kind := uerr.KindOf(err)
+	if a.global.cron && kind == uerr.Locked {
+		return // another run is at work: nothing that anybody has to know at night
+	}
 	if a.global.json || a.global.output == "json" || a.global.output == "jsonl" {
-		line, merr := json.Marshal(jsonError{"error", resultSchema, kind.String(), kind.Info().Exit, err.Error(), uerr.HintOf(err)})
+		line, merr := json.Marshal(jsonError{"error", resultSchema, kind.String(), kind.Info().Exit, err.Error(), uerr.HintOf(err), a.runLog})
 		if merr == nil {
 			fmt.Fprintln(a.Err, string(line))
 			return
@@ -67,6 +71,7 @@ func (a *app) reportError(err error) {
 	if hint := uerr.HintOf(err); hint != "" {
 		fmt.Fprintf(a.Err, "  %s %s\n", tail, strings.ReplaceAll(hint, "\n", "\n        "))
 	}
+	a.showTail(a.Err)
 }
 
 // colorful reports whether w may get colour.

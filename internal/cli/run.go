@@ -29,6 +29,7 @@ type run struct {
 	log      *slog.Logger
 	now      func() time.Time
 	cleanup  []func() error
+	ended    func(err error) // writes the record of an unattended run; nil: there is none
 }
 
 func (a *app) newRun(c *cobra.Command) (*run, error) {
@@ -58,6 +59,9 @@ func (a *app) newRun(c *cobra.Command) (*run, error) {
 func (r *run) close(err error) error {
 	if f, ok := r.progress.(interface{ finish() }); ok {
 		f.finish()
+	}
+	if r.ended != nil {
+		r.ended(err)
 	}
 	var errs []error
 	for _, f := range r.cleanup {

@@ -90,6 +90,13 @@ func (r *run) scheduleJobs(ctx context.Context, names []string, at, with string)
 					return nil, err
 				}
 			}
+			if err := want(l, func(jobs map[string]wanted) {
+				if old, ok := jobs[name]; !ok || old.When.String() != job.When.String() {
+					jobs[name] = wanted{job.When, r.now().UTC()}
+				}
+			}); err != nil {
+				return nil, err
+			}
 			entries, err := way.List(ctx)
 			if err != nil {
 				return nil, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"practicectl/internal/doctor"
 	"practicectl/internal/svc"
@@ -33,7 +34,12 @@ type statusReport struct {
 	KeyCheck    *lastRun         `json:"key_check,omitempty"` // that an identity opens the backups
 	Drill       *lastRun         `json:"drill,omitempty"`     // the last one that this machine did, or saw in the store
 	Schedule    []schedule.Entry `json:"schedule"`
+	Late        []lateJob        `json:"late"` // scheduled jobs that did not run as they should
+	Notify      *lastRun         `json:"notify,omitempty"`
 	CertEnds    time.Time        `json:"certificate_ends,omitzero"`
+
+	now     time.Time
+	overdue bool // something has not succeeded for too long
 }
 
 // How old the last good backup may be.
@@ -43,37 +49,58 @@ const (
 )
 
 func (a *app) statusCmd() *cobra.Command {
+	var nagios, prom bool
 	return a.leaf(leaf{
 		Use: "status", Short: "Say in one screen whether the practice is safe",
 		Long: `Shows what runs, which version it is, when the last backup and its check succeeded, what runs next and when the
 certificate ends. It looks at this machine only, so it also works when the network does not. The last line is the most
 useful command to type now.
 
-Exit code 0: all is well, or only a warning. 21: the last backup is too old. 1: something does not run.`,
-		Examples: []string{"practicectl status", "practicectl status --prefix ~/practice --json"},
+Exit code 0: all is well, or only a warning. 21: the last backup is too old, or a scheduled job is overdue. 1: something does
+not run. With --nagios it is one line for a monitoring system and the codes are its own: 0 OK, 1 warning, 2 critical, 3
+unknown. With --prom it is the figures in Prometheus' text format.`,
+		Examples: []string{"practicectl status", "practicectl status --prefix ~/practice --json", "practicectl status --nagios"},
 		Args:     cobra.NoArgs,
 		NoFiles:  true,
 		Exits:    []uerr.Kind{uerr.NotFound, uerr.Overdue},
+		Flags: func(f *pflag.FlagSet) {
+			f.BoolVar(&nagios, "nagios", false, "one line and the exit codes of Nagios plug-ins")
+			f.BoolVar(&prom, "prom", false, "the figures in Prometheus' text format")
+		},
 		Run: func(ctx context.Context, r *run, _ []string) error {
+			if prom {
+				l, err := r.layout()
+				if err != nil {
+					return err
+				}
+				from, err := r.metrics(l)
+				if err != nil {
+					return err
+				}
+				return encodeMetrics(r.app.Out, from)
+			}
 			s, err := r.status(ctx)
+			if nagios {
+				return showNagios(r.app.Out, s, err)
+			}
 			if err != nil {
 				return err
 			}
 			if err := r.result(s, func(w io.Writer) { showStatus(w, s, r.now()) }); err != nil {
 				return err
 			}
-			return s.verdict(r.now())
+			return s.verdict()
 		},
 	})
 }
 
 // verdict is the error that the exit code stands for.
-func (s *statusReport) verdict(now time.Time) error {
+func (s *statusReport) verdict() error {
 	if s.Level != doctor.Fail {
 		return nil
 	}
 	kind := uerr.Failed
-	if s.Ready && s.Backup != nil && now.Sub(s.Backup.Succeeded) > backupOverdue {
+	if s.Ready && s.overdue {
 		kind = uerr.Overdue
 	}
 	return uerr.New(kind, "the practice is not safe", "", errors.New(s.Reasons[0]), s.Next)
@@ -88,7 +115,7 @@ func (r *run) status(ctx context.Context) (*statusReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &statusReport{Practice: cfg.Practice.Name, URL: cfg.Server.URL, Version: installedVersion(l), Reasons: []string{}, Services: []svc.Status{}, Schedule: []schedule.Entry{}}
+	s := &statusReport{now: r.now(), Practice: cfg.Practice.Name, URL: cfg.Server.URL, Version: installedVersion(l), Reasons: []string{}, Services: []svc.Status{}, Schedule: []schedule.Entry{}, Late: []lateJob{}}
 	if s.Workstation = isWorkstation(l); s.Workstation {
 		s.Next = "practicectl update check"
 		return s, nil
@@ -124,6 +151,7 @@ func (r *run) status(ctx context.Context) (*statusReport, error) {
 	if len(s.Schedule) == 0 {
 		s.note(doctor.Warn, "nothing runs by itself at night", "practicectl schedule install")
 	}
+	s.lateness(ctx, r, l)
 	s.CertEnds, err = certificateEnd(l)
 	if left := s.CertEnds.Sub(r.now()); err == nil && left < 14*24*time.Hour {
 		s.note(doctor.Warn, fmt.Sprintf("the server's certificate ends in %d days", int(left.Hours()/24)), "practicectl install")

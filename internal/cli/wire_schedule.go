@@ -29,6 +29,7 @@ var scheduled = []struct {
 	{"verify", "Weekly check of the backups", "sun 04:00", []string{"backup", "verify"}},
 	{"prune", "Weekly clearing of the backups", "sun 05:30", []string{"backup", "prune", "--yes"}},
 	{"drill", "Weekly drill", "sun 06:30", []string{"drill", "run"}},
+	{"heal", "Weekly comparison of the stores", "sat 04:00", []string{"backup", "heal"}},
 	{"update", "Nightly update", "daily 03:30", []string{"update", "apply"}},
 	{"mirror", "Nightly sync of the mirror", "daily 00:15", []string{"mirror", "sync"}},
 	{"agent", "Agent that supervises the services", "boot", []string{"agent", "run"}},
@@ -43,6 +44,22 @@ func scheduledNames() []string {
 		names[i] = s.name
 	}
 	return names
+}
+
+// jobNames are the jobs that run and end.
+func jobNames() []string {
+	var names []string
+	for _, s := range scheduled {
+		if s.at != "boot" {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// jobArgs is the command of a job.
+func jobArgs(name string) []string {
+	return scheduled[slices.Index(scheduledNames(), name)].args
 }
 
 // job is a scheduled job of the instance; at replaces its usual time.
@@ -68,7 +85,12 @@ func (r *run) job(l paths.Layout, name, at string) (schedule.Job, error) {
 	if err != nil {
 		return schedule.Job{}, err
 	}
-	command := append([]string{program, "--prefix", l.Prefix, "--instance", l.Instance}, s.args...)
+	command := []string{program, "--prefix", l.Prefix, "--instance", l.Instance}
+	if when.Boot {
+		command = append(command, s.args...)
+	} else {
+		command = append(command, "job", "run", s.name)
+	}
 	return schedule.Job{Name: s.name, Title: s.title, When: when, Command: append(command, "--cron")}, nil
 }
 
@@ -182,5 +204,19 @@ func (r *run) removeJobs(ctx context.Context, l paths.Layout, names []string) ([
 			removed = append(removed, e.Name)
 		}
 	}
-	return removed, nil
+	if !exists(wantedFile(l)) {
+		return removed, nil
+	}
+	// What nothing runs any more is forgotten too.
+	err = want(l, func(jobs map[string]wanted) {
+		for name := range jobs {
+			if names == nil || slices.Contains(names, name) {
+				delete(jobs, name)
+				if !slices.Contains(removed, name) {
+					removed = append(removed, name)
+				}
+			}
+		}
+	})
+	return removed, err
 }

@@ -1,18 +1,22 @@
 package cli
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"practicectl/internal/config"
 	"practicectl/internal/doctor"
 	"practicectl/internal/paths"
 	"practicectl/internal/slots"
+	"practicectl/internal/svc/schedule"
 	"practicectl/release"
 )
 
@@ -76,7 +80,11 @@ func (s *statusReport) backups(l paths.Layout, cfg *config.File, now time.Time) 
 	s.Backup = &last
 	since := now.Sub(last.Succeeded)
 	switch {
+	case since < -time.Hour:
+		s.overdue = true
+		s.note(doctor.Fail, "the last good backup is noted in the future: the clock of this machine is wrong, or was", "practicectl backup run")
 	case since > backupOverdue:
+		s.overdue = true
 		s.note(doctor.Fail, fmt.Sprintf("the last good backup is %s old", span(since)), "practicectl backup run")
 	case since > backupLate:
 		s.note(doctor.Warn, fmt.Sprintf("the last good backup is %s old", span(since)), "practicectl backup run")
@@ -103,9 +111,68 @@ func (s *statusReport) copies(l paths.Layout, cfg *config.File, now time.Time) {
 		case one.Last == nil || one.Last.Succeeded.IsZero():
 			s.note(doctor.Warn, "there is nothing in the copy "+c.Name+" yet", "practicectl backup copy")
 		case now.Sub(one.Last.Succeeded) > backupOverdue:
+			s.overdue = true
 			s.note(doctor.Fail, fmt.Sprintf("the copy %s is %s old", c.Name, span(now.Sub(one.Last.Succeeded))), "practicectl backup copy")
 		case !one.Last.OK:
 			s.note(doctor.Warn, "the last copy to "+c.Name+" failed: "+one.Last.Error, "practicectl backup copy")
 		}
 	}
+}
+
+// lateness judges the scheduled jobs but for the backup's age, which is judged whether it is scheduled or not.
+func (s *statusReport) lateness(ctx context.Context, r *run, l paths.Layout) {
+	if last, err := readLastRun(l, "notify"); err == nil {
+		if s.Notify = &last; !last.OK {
+			s.note(doctor.Warn, "nobody could be told how a job went: "+last.Error, "practicectl notify check")
+		}
+	}
+	jobs, err := r.lateness(ctx, l)
+	if err != nil {
+		return
+	}
+	for _, j := range jobs {
+		if j.Problem == "" {
+			continue
+		}
+		s.Late = append(s.Late, j)
+		if j.Name == "backup" && j.Runner != "" {
+			continue
+		}
+		level := doctor.Warn
+		if j.State == schedule.Overdue || j.State == schedule.ClockWrong {
+			level, s.overdue = doctor.Fail, true
+		}
+		next := "practicectl job run " + j.Name
+		if j.Runner == "" {
+			next = "practicectl schedule install " + j.Name
+		}
+		s.note(level, j.Problem, next)
+	}
+}
+
+// nagiosExit ends the program with a code of Nagios plug-ins; the one line has been printed.
+type nagiosExit int
+
+func (n nagiosExit) Error() string { return fmt.Sprintf("nagios state %d", int(n)) }
+
+// showNagios prints the line that a monitoring system reads: state, reasons, and the age of the backup in seconds.
+func showNagios(w io.Writer, s *statusReport, err error) error {
+	if err != nil {
+		fmt.Fprintf(w, "UNKNOWN - %s\n", strings.ReplaceAll(err.Error(), "|", "/"))
+		return nagiosExit(3)
+	}
+	state := map[doctor.Severity]int{doctor.OK: 0, doctor.Warn: 1, doctor.Fail: 2}[s.Level]
+	text := "the practice is safe"
+	if len(s.Reasons) > 0 {
+		text = strings.Join(s.Reasons, "; ")
+	}
+	line := []string{"OK", "WARNING", "CRITICAL"}[state] + " - " + strings.ReplaceAll(text, "|", "/")
+	if s.Backup != nil && !s.Backup.Succeeded.IsZero() {
+		line += fmt.Sprintf(" | backup_age=%ds;%d;%d", int(s.now.Sub(s.Backup.Succeeded).Seconds()), int(backupLate.Seconds()), int(backupOverdue.Seconds()))
+	}
+	fmt.Fprintln(w, strings.ReplaceAll(line, "\n", "; "))
+	if state == 0 {
+		return nil
+	}
+	return nagiosExit(state)
 }

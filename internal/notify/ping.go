@@ -78,7 +78,7 @@ func (p Ping) send(ctx context.Context, job, path, rid, body string) error {
 			return nil
 		}
 		if !again || n == tries || ctx.Err() != nil {
-			return uerr.New(uerr.Unreachable, op, "for the job "+job, err, "try it: practicectl notify test")
+			return uerr.New(uerr.Unreachable, op, "for the job "+job, err, "try it: practicectl notify check")
 		}
 		select {
 		case <-ctx.Done():
