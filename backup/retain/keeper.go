@@ -1,6 +1,7 @@
 package retain
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,40 +92,107 @@ func (k *Keeper) note(key string, l lock, sample int) {
 // Extend locks those of the objects keys for longer whose locks end too soon for the class of the snapshot. Error kinds:
 // WeakLock, Integrity (an object is not there), Auth, Unreachable.
 func (k *Keeper) Extend(ctx context.Context, keys []string) error {
+	var unknown []string
+	due := map[string]lock{}
+	k.mu.Lock()
+	for _, key := range keys {
+		l, ok := k.known[key]
+		if !ok {
+			unknown = append(unknown, key)
+		} else if l.Until.Before(k.due) {
+			due[key] = l
+		}
+	}
+	k.mu.Unlock()
+	below, err := k.shadowed(ctx, unknown)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(requests)
-	for _, key := range keys {
-		k.mu.Lock()
-		l, ok := k.known[key]
-		k.mu.Unlock()
-		if !ok || l.Until.Before(k.due) {
-			g.Go(func() error { return k.extend(ctx, key, l, ok) })
-		}
+	for key, l := range due {
+		g.Go(func() error { return k.extend(ctx, key, l) })
+	}
+	for _, key := range unknown {
+		g.Go(func() error { return k.learn(ctx, key, below[key]) })
 	}
 	return g.Wait()
 }
 
-func (k *Keeper) extend(ctx context.Context, key string, l lock, ok bool) error {
-	const op = "extend the locks of"
-	if !ok {
+// learn finds out about an object that this cache knows nothing of, and extends its lock when that is due. versions are those of
+// an object that something was put over, oldest first; nil: there is one.
+func (k *Keeper) learn(ctx context.Context, key string, versions []string) error {
+	if versions == nil {
 		info, err := k.Store.Stat(ctx, key)
 		if err != nil {
-			return repo.StoreError(op, k.Store, key, err)
+			return repo.StoreError(opExtend, k.Store, key, err)
 		}
-		l = lock{info.Version, info.RetainUntil}
+		return k.extend(ctx, key, lock{info.Version, info.RetainUntil})
 	}
+	// The first version of a pack or a list is the one that its name tells: nobody knows such a name before. Of others each may
+	// be the right one.
+	n := 1
+	if !strings.HasPrefix(key, repo.PackPrefix) && !strings.HasPrefix(key, repo.PackListPrefix) {
+		n = min(len(versions), mostVersions)
+	}
+	for i := n - 1; i >= 0; i-- { // the first one last: it is what is noted
+		if err := k.extend(ctx, key, lock{Version: versions[i]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostVersions bounds what is locked of an object under which others pile up.
+const mostVersions = 8
+
+const opExtend = "extend the locks of"
+
+func (k *Keeper) extend(ctx context.Context, key string, l lock) error {
 	if l.Until.Before(k.due) {
 		err := k.Store.Retain(ctx, key, l.Version, k.until)
 		switch {
 		case errors.Is(err, objstore.ErrUnsupported):
 			return k.weak(key, err)
 		case err != nil && !errors.Is(err, objstore.ErrLocked): // locked for longer still is as good
-			return repo.StoreError(op, k.Store, key, err)
+			return repo.StoreError(opExtend, k.Store, key, err)
 		}
 		l.Until = k.until
 	}
 	k.note(key, l, 1)
 	return nil
+}
+
+// shadowed finds those of the objects keys that something was put over, with their versions, oldest first. The newest version is
+// then not the one to lock. Where the store does not tell this user, nothing is shadowed as far as anybody knows.
+func (k *Keeper) shadowed(ctx context.Context, keys []string) (map[string][]string, error) {
+	want, over, folders := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, key := range keys {
+		want[key] = true
+		folders[cmp.Or(key[:strings.LastIndexByte(key, '/')+1], key)] = true
+	}
+	out := map[string][]string{}
+	for folder := range folders {
+		for v, err := range k.Store.AllVersions(ctx, folder) {
+			if err != nil && (objstore.KindOf(err) == uerr.Unreachable || ctx.Err() != nil) {
+				return nil, repo.StoreError(opExtend, k.Store, folder, err)
+			}
+			if err != nil {
+				break
+			}
+			if want[v.Key] {
+				over[v.Key] = over[v.Key] || v.Deleted || len(out[v.Key]) > 0
+				if !v.Deleted {
+					out[v.Key] = append(out[v.Key], v.Version)
+				}
+			}
+		}
+	}
+	maps.DeleteFunc(out, func(key string, _ []string) bool { return !over[key] })
+	for _, versions := range out {
+		slices.Reverse(versions)
+	}
+	return out, nil
 }
 
 // Version is the version under which key was stored, as far as it is known.
