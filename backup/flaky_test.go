@@ -70,13 +70,21 @@ func (b broken) Read(p []byte) (int, error) {
 }
 
 func (f *flaky) List(ctx context.Context, prefix string) iter.Seq2[objstore.Info, error] {
+	return f.all(func() iter.Seq2[objstore.Info, error] { return f.Store.List(ctx, prefix) })
+}
+
+func (f *flaky) AllVersions(ctx context.Context, prefix string) iter.Seq2[objstore.Info, error] {
+	return f.all(func() iter.Seq2[objstore.Info, error] { return f.Store.AllVersions(ctx, prefix) })
+}
+
+func (f *flaky) all(list func() iter.Seq2[objstore.Info, error]) iter.Seq2[objstore.Info, error] {
 	fails := f.fails()
 	return func(yield func(objstore.Info, error) bool) {
 		if fails && !f.late {
 			yield(objstore.Info{}, errLost)
 			return
 		}
-		for info, err := range f.Store.List(ctx, prefix) {
+		for info, err := range list() {
 			if !yield(info, err) {
 				return
 			}
@@ -88,6 +96,25 @@ func (f *flaky) List(ctx context.Context, prefix string) iter.Seq2[objstore.Info
 			yield(objstore.Info{}, errLost)
 		}
 	}
+}
+
+func (f *flaky) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	if f.fails() {
+		return objstore.Info{}, errLost
+	}
+	return f.Store.Stat(ctx, key)
+}
+
+func (f *flaky) DeleteVersion(ctx context.Context, key, version string) error {
+	fails := f.fails()
+	if fails && !f.late {
+		return errLost
+	}
+	err := f.Store.DeleteVersion(ctx, key, version)
+	if fails {
+		return errLost
+	}
+	return err
 }
 
 // TestO6_EveryRequestToTheStoreMayFail lets each request of a backup and of a restore fail, one after the other.

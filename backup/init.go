@@ -21,6 +21,8 @@ type InitOptions struct {
 	Recipients []string // at least two, so that one lost identity does not lose the backups
 	Now        time.Time
 	ObjectLock bool // the store enforces locks: every run locks what it stores
+	// Unconditional: the store does not honour conditions on a write, so that whoever writes looks first.
+	Unconditional bool
 }
 
 // Material is the keys of a new repository. Owner must leave the host.
@@ -83,6 +85,9 @@ func Init(ctx context.Context, st objstore.Store, m Material, o InitOptions) (re
 	exists := func(key string) error {
 		return uerr.New(uerr.LossGuard, op, st.String(), errors.New("there is a repository already ("+key+")"), "use it: practicectl backup list --store …, or name another store or prefix")
 	}
+	if o.Unconditional {
+		st = objstore.CheckFirst(st)
+	}
 	now := o.Now.UTC().Truncate(time.Second)
 	root, err := repo.SignRoot(repo.Root{Format: repo.Format, ID: m.Pin.Repository, Created: now, Owner: m.Pin.Owner}, m.Owner)
 	if err != nil {
@@ -119,7 +124,7 @@ func Init(ctx context.Context, st objstore.Store, m Material, o InitOptions) (re
 		}
 	}
 	pin := m.Pin
-	pin.Settings, pin.ObjectLock = repo.DocumentSum(settings), o.ObjectLock
+	pin.Settings, pin.ObjectLock, pin.Unconditional = repo.DocumentSum(settings), o.ObjectLock, o.Unconditional
 	return pin, nil
 }
 

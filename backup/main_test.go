@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"practicectl/backup"
+	"practicectl/backup/retain"
 	"practicectl/internal/objstore"
 	"practicectl/internal/objstore/dir"
 	"practicectl/internal/progress"
@@ -30,6 +31,7 @@ type job struct {
 	Source             backup.Source
 	Point              string // where it kills itself
 	Nth                int    // at which call with that point
+	Prune              bool   // it prunes in place of taking a snapshot
 	Restore            *restoreJob
 }
 
@@ -80,6 +82,13 @@ func child(text string) error {
 			_ = self.Kill()
 			time.Sleep(time.Minute)
 		}
+	}
+	if j.Prune {
+		plan, err := backup.PlanPrune(context.Background(), r, backup.PruneOptions{Policy: retain.Policy{Daily: 3, Weekly: 2, Least: day}, Log: 3 * day, Now: time.Now, Accept: retain.DoubtNames, Crash: crash})
+		if err == nil {
+			_, err = plan.Run(context.Background(), progress.None)
+		}
+		return err
 	}
 	if j.Restore != nil {
 		return j.Restore.run(st, crash)

@@ -31,6 +31,12 @@ type rig struct {
 // newRig makes a repository with two recipients in st.
 func newRig(t testing.TB, st objstore.Store) *rig {
 	t.Helper()
+	return newRigWith(t, st, backup.InitOptions{})
+}
+
+// newRigWith makes one in a store of which something was found out.
+func newRigWith(t testing.TB, st objstore.Store, o backup.InitOptions) *rig {
+	t.Helper()
 	g := &rig{t: t, store: st, cache: filepath.Join(t.TempDir(), "cache")}
 	for range 2 {
 		id, err := age.GenerateX25519Identity()
@@ -41,8 +47,9 @@ func newRig(t testing.TB, st objstore.Store) *rig {
 		g.recipients = append(g.recipients, id.Recipient().String())
 	}
 	g.cred, g.owner = t.TempDir(), filepath.Join(t.TempDir(), "owner.pem")
+	o.Host, o.Recipients, o.Now = "praxis-1", g.recipients, time.Now()
 	_, err := backup.Setup(t.Context(), st, backup.SetupOptions{Credentials: g.cred, OwnerKey: g.owner,
-		InitOptions: backup.InitOptions{Host: "praxis-1", Recipients: g.recipients, Now: time.Now()}})
+		InitOptions: o})
 	if err != nil {
 		t.Fatal(err)
 	}

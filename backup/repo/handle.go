@@ -55,6 +55,9 @@ const maxDocument = 8 << 20 // bytes of a settings or root object
 // and generation. Error kinds: NotFound (no repository there), Unreachable, Auth, Integrity.
 func Open(ctx context.Context, st objstore.Store, k Keys) (*Repo, error) {
 	const op = "open the backup repository"
+	if k.Pin != nil && k.Pin.Unconditional {
+		st = objstore.CheckFirst(st)
+	}
 	r := &Repo{Store: st, Keys: k, keyring: keyring{keys: map[string][]byte{}}}
 	_, _, err := proved(ctx, st, RootKey, 0, maxDocument, func(data []byte) (err error) {
 		r.Root, err = ParseRoot(data)

@@ -132,10 +132,11 @@ func DocumentSum(data []byte) string {
 
 // Pin is what a host remembers about its repository, so that the store cannot put another one in its place.
 type Pin struct {
-	Repository string    `json:"repository"`
-	Owner      PublicKey `json:"owner"`
-	Host       string    `json:"host"`
-	Generation int       `json:"generation"`
-	Settings   string    `json:"settings_sha256"`       // of that generation
-	ObjectLock bool      `json:"object_lock,omitempty"` // the store was found to enforce locks when the repository was made
+	Repository    string    `json:"repository"`
+	Owner         PublicKey `json:"owner"`
+	Host          string    `json:"host"`
+	Generation    int       `json:"generation"`
+	Settings      string    `json:"settings_sha256"`                 // of that generation
+	ObjectLock    bool      `json:"object_lock,omitempty"`           // the store was found to enforce locks when the repository was made
+	Unconditional bool      `json:"no_conditional_writes,omitempty"` // the store was found to ignore or refuse conditions on a write
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"practicectl/backup"
+	"practicectl/backup/repo"
 	"practicectl/internal/atomicfile"
 	"practicectl/internal/config"
 	"practicectl/internal/objstore"
@@ -112,9 +113,6 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 	if res.Capabilities, err = st.Probe(ctx); err != nil {
 		return objstore.Wrap("try the store", st, "", err)
 	}
-	if !res.Capabilities.IfAbsent {
-		return uerr.New(uerr.Precond, "use the store", st.String(), errors.New("it overwrites objects even when it is asked not to"), "choose a store with conditional writes (If-None-Match)")
-	}
 	path, err := r.configPath()
 	if err != nil {
 		return err
@@ -126,7 +124,7 @@ func (r *run) backupInit(ctx context.Context, o backupInitOptions) error {
 		}
 		return config.Save(path, c)
 	}
-	setup.ObjectLock = res.Capabilities.ObjectLock
+	setup.ObjectLock, setup.Unconditional = res.Capabilities.ObjectLock, !res.Capabilities.IfAbsent
 	pin, err := backup.Setup(ctx, st, setup)
 	if err != nil {
 		return err
@@ -149,8 +147,9 @@ func (r *run) showBackupInit(res backupInitResult) error {
 	if err == nil && !res.DryRun {
 		if res.Capabilities.ObjectLock {
 			r.say("The store locks objects: for its time (daily 14 days, weekly 56, monthly 730) nobody can delete a snapshot, with whatever credentials.")
-		} else {
-			r.say("The store locks no objects: whoever has the credentials or the folder can delete the snapshots.")
+		}
+		for _, weaker := range backup.Weaker(repo.Pin{ObjectLock: res.Capabilities.ObjectLock, Unconditional: !res.Capabilities.IfAbsent}) {
+			r.say("Mind: %s.", weaker)
 		}
 		r.say("Carry %s off this host. Next: practicectl backup run", res.OwnerKey)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"practicectl/backup"
 	"practicectl/internal/config"
 	"practicectl/internal/diskspace"
 	"practicectl/internal/doctor"
@@ -218,7 +219,11 @@ func (p *patient) store(ctx context.Context) (doctor.Severity, string, string) {
 	if err != nil {
 		return doctor.Fail, err.Error(), "practicectl backup list"
 	}
-	return doctor.OK, repository.Store.String() + " answers", ""
+	text := repository.Store.String() + " answers"
+	for _, weaker := range backup.Weaker(*repository.Keys.Pin) {
+		text += "; " + weaker
+	}
+	return doctor.OK, text, ""
 }
 
 func (p *patient) backupAge(context.Context) (doctor.Severity, string, string) {

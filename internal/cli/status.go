@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type statusReport struct {
 	Ready       bool             `json:"ready"` // the core server answers /readyz
 	Backup      *lastRun         `json:"backup,omitempty"`
 	Verify      *lastRun         `json:"verify,omitempty"`
+	Weaker      []string         `json:"backup_weaker"` // what the store of the backups leaves open
 	Copies      []copyStatus     `json:"copies,omitempty"`
 	KeyCheck    *lastRun         `json:"key_check,omitempty"` // that an identity opens the backups
 	Drill       *lastRun         `json:"drill,omitempty"`     // the last one that this machine did, or saw in the store
@@ -115,7 +117,7 @@ func (r *run) status(ctx context.Context) (*statusReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &statusReport{now: r.now(), Practice: cfg.Practice.Name, URL: cfg.Server.URL, Version: installedVersion(l), Reasons: []string{}, Services: []svc.Status{}, Schedule: []schedule.Entry{}, Late: []lateJob{}}
+	s := &statusReport{now: r.now(), Practice: cfg.Practice.Name, URL: cfg.Server.URL, Version: installedVersion(l), Reasons: []string{}, Weaker: []string{}, Services: []svc.Status{}, Schedule: []schedule.Entry{}, Late: []lateJob{}}
 	if s.Workstation = isWorkstation(l); s.Workstation {
 		s.Next = "practicectl update check"
 		return s, nil
@@ -197,6 +199,10 @@ func showStatus(w io.Writer, s *statusReport, now time.Time) {
 			text += " for " + span(now.Sub(one.Since))
 		}
 		rows = append(rows, []string{one.Name, text})
+	}
+	for _, weaker := range s.Weaker {
+		what, _, _ := strings.Cut(weaker, ":")
+		rows = append(rows, []string{"backups", what})
 	}
 	rows = append(rows, []string{"last backup", lastText(s.Backup, now)}, []string{"last check of it", lastText(s.Verify, now)})
 	for _, one := range s.Copies {

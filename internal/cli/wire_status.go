@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"practicectl/backup"
 	"practicectl/internal/config"
 	"practicectl/internal/doctor"
 	"practicectl/internal/paths"
@@ -61,6 +62,9 @@ func (s *statusReport) backups(l paths.Layout, cfg *config.File, now time.Time) 
 	if cfg.Backup.Store == "" {
 		s.note(doctor.Warn, "there is no backup repository", "practicectl backup init --help")
 		return
+	}
+	if k, err := backup.LoadKeys(l.Cred()); err == nil {
+		s.Weaker = backup.Weaker(*k.Pin)
 	}
 	if last, err := readLastRun(l, "verify"); err == nil {
 		s.Verify = &last
