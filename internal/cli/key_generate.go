@@ -20,7 +20,8 @@ import (
 // keyMade is the result of "key generate".
 type keyMade struct {
 	Schema      string           `json:"schema"`
-	Path        string           `json:"path"`
+	Path        string           `json:"path,omitempty"`
+	Paper       string           `json:"paper,omitempty"`
 	Recipient   string           `json:"recipient"`
 	Fingerprint string           `json:"fingerprint"`
 	Algorithm   sealed.Algorithm `json:"algorithm"`
@@ -28,41 +29,49 @@ type keyMade struct {
 }
 
 func (a *app) keyGenerateCmd() *cobra.Command {
-	var out, passphraseFile string
-	var postQuantum bool
+	var o keyGenerateOptions
 	return a.leaf(leaf{
 		Use: "generate", Short: "Make an identity that can restore backups",
 		Long: `Makes a key pair. The private part, the identity, is written to a new file that only you can read; the public part,
 the recipient, is printed. Backups are encrypted to recipients; restoring needs one identity.
 
 Carry the identity off this host and keep it with the owner and at a second place: whoever holds it reads the backups,
-and without any identity they are lost. Make at least two. The file is a standard age identity file.`,
+and without any identity they are lost. Make at least two. The file is a standard age identity file.
+
+--paper writes the identity as a page to print, beside the file or in place of it: with a QR code and with lines that can be typed, each
+with a checksum. Every command takes the typed lines as --identity. Print the page, then destroy its file.`,
 		Examples: []string{
 			"practicectl key generate --out /media/usb/owner.key",
 			"practicectl key generate --out escrow.key --passphrase-file phrase.txt --json",
+			"practicectl key generate --post-quantum --paper /media/usb/safe-deposit.html",
 		},
 		Args:  cobra.NoArgs,
 		Exits: []uerr.Kind{uerr.Precond, uerr.NoSpace},
 		Flags: func(f *pflag.FlagSet) {
-			f.StringVar(&out, "out", "", "new file for the identity, outside of the instance (required)")
-			f.StringVar(&passphraseFile, "passphrase-file", "", "protect the identity with the passphrase in this file, - for stdin")
-			f.BoolVar(&postQuantum, "post-quantum", false, "hybrid key against future quantum computers; all recipients must be of this kind")
+			f.StringVar(&o.out, "out", "", "new file for the identity, outside of the instance")
+			f.StringVar(&o.paper, "paper", "", "new HTML file with a page to print, outside of the instance")
+			f.StringVar(&o.repository, "repository", "", "id of the repository to print on the page; default: that of the instance")
+			f.StringVar(&o.passphrase, "passphrase-file", "", "protect the file of --out with the passphrase in this file, - for stdin")
+			f.BoolVar(&o.postQuantum, "post-quantum", false, "hybrid key against future quantum computers; all recipients must be of this kind")
 		},
 		Run: func(_ context.Context, r *run, _ []string) error {
-			if out == "" {
-				return usageError(r.cmd, errors.New("--out FILE is missing"))
+			if o.out == "" && o.paper == "" {
+				return usageError(r.cmd, errors.New("--out FILE is missing, or --paper FILE"))
+			}
+			if o.out == "" && o.passphrase != "" {
+				return usageError(r.cmd, errors.New("--passphrase-file protects the file of --out: a page is protected by where it lies"))
 			}
 			var pass secret.Text
-			if passphraseFile != "" {
+			if o.passphrase != "" {
 				var err error
-				if pass, err = r.readSecret("passphrase-file", "Passphrase", passphraseFile); err != nil {
+				if pass, err = r.readSecret("passphrase-file", "Passphrase", o.passphrase); err != nil {
 					return err
 				}
 				if pass.Empty() {
-					return uerr.New(uerr.Usage, "read --passphrase-file", passphraseFile, errors.New("it is empty"), "put the passphrase into its first line")
+					return uerr.New(uerr.Usage, "read --passphrase-file", o.passphrase, errors.New("it is empty"), "put the passphrase into its first line")
 				}
 			}
-			made, err := r.makeKey(out, pass, postQuantum)
+			made, err := r.makeKey(o, pass)
 			if err != nil {
 				return err
 			}
@@ -71,33 +80,61 @@ and without any identity they are lost. Make at least two. The file is a standar
 	})
 }
 
-func (r *run) makeKey(out string, pass secret.Text, postQuantum bool) (keyMade, error) {
-	path, err := filepath.Abs(out)
-	if err != nil {
-		return keyMade{}, uerr.New(uerr.Usage, "write the identity file", out, err, "")
+type keyGenerateOptions struct {
+	out, paper, repository, passphrase string
+	postQuantum                        bool
+}
+
+func (r *run) makeKey(o keyGenerateOptions, pass secret.Text) (keyMade, error) {
+	k := keyMade{Schema: resultSchema, Algorithm: sealed.X25519, Protected: !pass.Empty()}
+	var err error
+	if k.Path, err = r.outside(o.out, "the identity"); err != nil {
+		return k, err
 	}
-	l, err := r.layout()
-	if err != nil {
-		return keyMade{}, err
+	if k.Paper, err = r.outside(o.paper, "the page"); err != nil {
+		return k, err
 	}
-	if insideInstance(path, l) {
-		return keyMade{}, uerr.New(uerr.Precond, "write the identity file", path,
-			errors.New("it would lie in the instance that it opens the backups of"), "name a file on a medium that you carry away: --out /media/usb/owner.key")
+	newKey := sealed.NewIdentity
+	if o.postQuantum {
+		newKey, k.Algorithm = sealed.NewPostQuantumIdentity, sealed.PostQuantum
 	}
-	newKey, algorithm := sealed.NewIdentity, sealed.X25519
-	if postQuantum {
-		newKey, algorithm = sealed.NewPostQuantumIdentity, sealed.PostQuantum
+	if r.dryRun() {
+		return k, nil
 	}
 	id, err := newKey()
 	if err != nil {
-		return keyMade{}, err
+		return k, err
 	}
-	k := keyMade{Schema: resultSchema, Path: path, Recipient: id.Recipient(), Fingerprint: sealed.Fingerprint(id.Recipient()), Algorithm: algorithm, Protected: !pass.Empty()}
-	if r.dryRun() {
-		k.Recipient, k.Fingerprint = "", ""
+	k.Recipient, k.Fingerprint = id.Recipient(), sealed.Fingerprint(id.Recipient())
+	if k.Paper != "" {
+		if err := writeSheet(k.Paper, identitySheet(id, r.repositoryID(o.repository), r.now())); err != nil {
+			return k, err
+		}
+	}
+	if k.Path == "" {
 		return k, nil
 	}
-	return k, sealed.WriteIdentity(path, id, pass, r.now())
+	return k, sealed.WriteIdentity(k.Path, id, pass, r.now())
+}
+
+// outside makes path absolute and refuses one in the instance that the secret must be kept away from. An empty path stays empty.
+func (r *run) outside(path, what string) (string, error) {
+	op := "write " + what
+	if path == "" {
+		return "", nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", uerr.New(uerr.Usage, op, path, err, "")
+	}
+	l, err := r.layout()
+	if err != nil {
+		return "", err
+	}
+	if insideInstance(abs, l) {
+		return "", uerr.New(uerr.Precond, op, abs, errors.New("it would lie in the instance that it opens the backups of"), "name a file on a medium that you carry away, such as /media/usb")
+	}
+	return abs, nil
 }
 
 // insideInstance reports whether path lies where the instance keeps its configuration or state.
@@ -113,7 +150,7 @@ func insideInstance(path string, l paths.Layout) bool {
 func (r *run) showKey(k keyMade) error {
 	err := r.result(k, func(w io.Writer) {
 		if r.dryRun() {
-			fmt.Fprintf(w, "Would write a new identity to %s.\n", k.Path)
+			fmt.Fprintf(w, "Would write a new identity to %s.\n", strings.TrimSpace(k.Path+" "+k.Paper))
 			return
 		}
 		fmt.Fprintln(w, k.Recipient)
@@ -121,14 +158,20 @@ func (r *run) showKey(k keyMade) error {
 	if err != nil || r.dryRun() {
 		return err
 	}
-	protection := "It is not protected by a passphrase."
+	where, protection := k.Path, "It is not protected by a passphrase."
 	if k.Protected {
 		protection = "Restoring will ask for its passphrase."
 	}
-	r.say("%s", strings.Join([]string{
-		"Identity: " + k.Path + " (fingerprint " + k.Fingerprint + ")",
-		protection + " Carry the file off this host; without an identity no backup can be restored.",
-		"Next: put the recipient above into backup.recipients (at least two), then: practicectl backup init",
-	}, "\n"))
+	lines := []string{}
+	if k.Path != "" {
+		lines = append(lines, protection+" Carry the file off this host; without an identity no backup can be restored.")
+	} else {
+		where = k.Paper
+	}
+	if k.Paper != "" {
+		lines = append(lines, "Print "+k.Paper+", try the print-out (practicectl key check --identity - and type its lines), then destroy the file: it holds the identity in plain text.")
+	}
+	r.say("%s", strings.Join(append(append([]string{"Identity: " + where + " (fingerprint " + k.Fingerprint + ")"}, lines...),
+		"Next: put the recipient above into backup.recipients (at least two), then: practicectl backup init"), "\n"))
 	return nil
 }

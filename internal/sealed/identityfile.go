@@ -92,34 +92,9 @@ func ParseIdentities(data []byte) ([]age.Identity, error) { return parseIdentiti
 
 // parseIdentities also takes lines typed from paper, and shares of one identity in place of it.
 func parseIdentities(data []byte, ui *PluginUI) ([]age.Identity, error) {
-	text, err := paper.Join(string(data))
+	out, shares, err := parseLines(data, ui)
 	if err != nil {
 		return nil, err
-	}
-	var out []age.Identity
-	var shares []escrow.Share
-	lines := bufio.NewScanner(strings.NewReader(text))
-	lines.Buffer(nil, maxIdentityFile)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-		case escrow.IsShare(line):
-			share, err := escrow.Parse(line)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", n, err)
-			}
-			shares = append(shares, share)
-		default:
-			id, err := parseIdentity(line, ui)
-			if err != nil {
-				return nil, fmt.Errorf("line %d is %w", n, err)
-			}
-			out = append(out, id)
-		}
-	}
-	if lines.Err() != nil {
-		return nil, errors.New("it is not a text file of keys")
 	}
 	if len(shares) > 0 {
 		id, err := CombineShares(shares)
@@ -132,6 +107,37 @@ func parseIdentities(data []byte, ui *PluginUI) ([]age.Identity, error) {
 		return nil, errors.New("there is no private key in it")
 	}
 	return out, nil
+}
+
+func parseLines(data []byte, ui *PluginUI) (ids []age.Identity, shares []escrow.Share, err error) {
+	text, err := paper.Join(string(data))
+	if err != nil {
+		return nil, nil, err
+	}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	lines.Buffer(nil, maxIdentityFile)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case escrow.IsShare(line):
+			share, err := escrow.Parse(line)
+			if err != nil {
+				return nil, nil, fmt.Errorf("line %d: %w", n, err)
+			}
+			shares = append(shares, share)
+		default:
+			id, err := parseIdentity(line, ui)
+			if err != nil {
+				return nil, nil, fmt.Errorf("line %d is %w", n, err)
+			}
+			ids = append(ids, id)
+		}
+	}
+	if lines.Err() != nil {
+		return nil, nil, errors.New("it is not a text file of keys")
+	}
+	return ids, shares, nil
 }
 
 func parseIdentity(line string, ui *PluginUI) (age.Identity, error) {
