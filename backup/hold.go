@@ -59,10 +59,7 @@ func AddHold(ctx context.Context, r *Repo, o HoldOptions) (Hold, error) {
 
 // needs are the keys of all objects without which a snapshot cannot be restored.
 func needs(ctx context.Context, r *Repo, s repo.Snapshot) ([]string, error) {
-	keys := []string{repo.RootKey, s.Key}
-	for n := range r.Settings.Generation {
-		keys = append(keys, repo.SettingsKey(n+1))
-	}
+	keys := append(r.Foundation(), s.Key)
 	packs, err := r.Packs(ctx, s.Header)
 	if err != nil {
 		return nil, err

@@ -29,13 +29,7 @@ func (j *job) lockPacks(ctx context.Context) error {
 	if j.keeper == nil {
 		return nil
 	}
-	keys := []string{repo.RootKey} // without the settings nobody opens a snapshot
-	for n := range j.repo.Settings.Generation {
-		keys = append(keys, repo.SettingsKey(n+1))
-	}
-	for _, k := range j.repo.Settings.Keyring {
-		keys = append(keys, k.Key())
-	}
+	keys := j.repo.Foundation()
 	for _, o := range j.header.WAL {
 		keys = append(keys, o.Key)
 	}

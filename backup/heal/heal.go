@@ -46,7 +46,7 @@ type Kind string
 
 // The kinds of objects.
 const (
-	Settings Kind = "settings" // root and generations
+	Settings Kind = "settings" // root, generations and keyring
 	Snapshot Kind = "snapshot"
 	Pack     Kind = "pack"
 	PackList Kind = "pack list"

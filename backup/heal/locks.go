@@ -33,10 +33,7 @@ func (j *job) lockers(created time.Time, c retain.Class) (lockers, error) {
 
 // keep locks what the snapshot needs for as long as its class promises, wherever it lies already.
 func (j *job) keep(ctx context.Context, l lockers, h repo.Header, need []object) error {
-	keys := []string{repo.RootKey}
-	for n := range j.repo.Settings.Generation {
-		keys = append(keys, repo.SettingsKey(n+1))
-	}
+	keys := j.repo.Foundation()
 	for _, name := range h.PackLists {
 		keys = append(keys, repo.PackListPrefix+name)
 	}

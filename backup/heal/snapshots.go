@@ -22,14 +22,17 @@ import (
 // requests is the number of objects compared at once. Each may be a pack in memory.
 const requests = 4
 
-// settings makes both stores begin with the same root and settings, which say whose repository it is.
+// settings makes both stores begin with the same root and settings, which say whose repository it is. The keyring comes before the
+// settings that name it, as in a rotation.
 func (j *job) settings(ctx context.Context) error {
 	const op = "copy the repository to"
-	keys := []string{repo.RootKey}
-	for n := range j.repo.Settings.Generation {
-		keys = append(keys, repo.SettingsKey(n+1))
-	}
-	for _, key := range keys {
+	for _, key := range j.repo.Foundation() {
+		if strings.HasPrefix(key, repo.KeyringPrefix) {
+			if err := j.keyring(ctx, key); err != nil {
+				return err
+			}
+			continue
+		}
 		want, err := repo.ReadObject(ctx, j.repo.Store, key, maxObject) // what Open has proved
 		if err != nil {
 			return repo.StoreError("read", j.repo.Store, key, err)
@@ -52,18 +55,33 @@ func (j *job) settings(ctx context.Context) error {
 			}
 			return errors.New("it is not what the owner of the repository signed")
 		}}
-		l, err := j.lockers(j.o.Now(), retain.Monthly)
-		if err != nil {
-			return err
-		}
-		if err := j.mend(ctx, o, l); err != nil {
-			return err
-		}
-		if err := l.save(); err != nil {
+		if err := j.mendLocked(ctx, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keyring copies a segment of the keyring, whose name is its checksum.
+func (j *job) keyring(ctx context.Context, key string) error {
+	return j.mendLocked(ctx, object{key: key, kind: Settings, prove: func(data []byte) error {
+		if repo.KeyringPrefix+repo.DocumentSum(data) == key {
+			return nil
+		}
+		return errors.New("its content is not what its name says")
+	}})
+}
+
+// mendLocked mends an object that is locked for as long as any snapshot.
+func (j *job) mendLocked(ctx context.Context, o object) error {
+	l, err := j.lockers(j.o.Now(), retain.Monthly)
+	if err != nil {
+		return err
+	}
+	if err := j.mend(ctx, o, l); err != nil {
+		return err
+	}
+	return l.save()
 }
 
 // snapshot is one that at least one side has whole.
@@ -266,7 +284,7 @@ func (j *job) teller(k Kind, key string) func(data []byte) bool {
 
 // loose is the kind of an object that no snapshot names; empty: not to be copied.
 func loose(key string) Kind {
-	for _, prefix := range []string{repo.RootKey, repo.SettingsPrefix, repo.PackPrefix, repo.PackListPrefix, repo.SnapshotPrefix, "t/", "l/"} {
+	for _, prefix := range []string{repo.RootKey, repo.SettingsPrefix, repo.KeyringPrefix, repo.PackPrefix, repo.PackListPrefix, repo.SnapshotPrefix, "t/", "l/"} {
 		if strings.HasPrefix(key, prefix) {
 			return ""
 		}

@@ -153,6 +153,19 @@ func (r *Repo) readSettings(ctx context.Context, op string) error {
 	return Tampered(op, r.Store, SettingsKey(n), fmt.Errorf("the store went back to generation %d of the settings; this host knows generation %d", n-1, pinned))
 }
 
+// Foundation are the objects without which nobody opens anything, in the order in which they are stored: the root, the keyring, the
+// settings.
+func (r *Repo) Foundation() []string {
+	keys := []string{RootKey}
+	for _, segment := range r.Settings.Keyring {
+		keys = append(keys, segment.Key())
+	}
+	for _, s := range r.Generations {
+		keys = append(keys, SettingsKey(s.Generation))
+	}
+	return keys
+}
+
 // CheckRecipients compares the recipients of a host's configuration with those that the owner signed. A difference means
 // that someone changed one of them. Error kind: Integrity.
 func (r *Repo) CheckRecipients(configured []string) error {
