@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 
 	"practicectl/backup/repo"
 	"practicectl/backup/restore"
+	"practicectl/backup/wal"
 	"practicectl/internal/progress"
 	"practicectl/internal/uerr"
 )
@@ -17,7 +19,12 @@ type Target struct {
 	Dir      string   // does not exist yet, or is empty; gets the folders pg, files and tablespaces. Empty: only to look
 	InPlace  bool     // Dir is a stopped database's data folder, or what an earlier restore made, and becomes the snapshot by its differences
 	Paths    []string // only these files and folders, such as "files/etc/practice/*"; none: everything
+	// Point is the moment to which log is replayed; nil: the end of the snapshot. "latest" is then the newest snapshot before it.
+	Point *Point
 }
+
+// Point is a moment to restore; see [wal.Point].
+type Point = wal.Point
 
 // RestorePlan is what a restore will do; see [restore.Plan].
 type RestorePlan = restore.Plan
@@ -31,12 +38,64 @@ type RestoreReport = restore.Report
 // PlanRestore opens the snapshot and says what restoring it would read and write. It writes nothing. Error kinds: NotFound,
 // Auth (no identity fits), Integrity, Unreachable; LossGuard and NoSpace come with the plan.
 func PlanRestore(ctx context.Context, r *Repo, want Target) (*RestorePlan, error) {
+	if want.Point != nil {
+		return planPoint(ctx, r, want)
+	}
 	s, err := r.Find(ctx, want.Snapshot)
 	if err != nil {
 		return nil, err
 	}
 	plan, err := restore.NewPlan(ctx, r, s, restore.Want{Target: want.Dir, InPlace: want.InPlace, Paths: want.Paths})
 	if err != nil || want.Dir == "" || want.InPlace {
+		return plan, err
+	}
+	return plan, plan.CheckTarget()
+}
+
+// planPoint is PlanRestore with a point.
+func planPoint(ctx context.Context, r *Repo, want Target) (*RestorePlan, error) {
+	if len(want.Paths) > 0 {
+		return nil, uerr.New(uerr.Usage, "restore to", want.Point.String(), errors.New("files alone have no log to replay"), "leave out --path, or the moment")
+	}
+	var snapshots []repo.Snapshot
+	if want.Snapshot != "latest" {
+		s, err := r.Find(ctx, want.Snapshot)
+		if err != nil {
+			return nil, err
+		}
+		snapshots = []repo.Snapshot{s}
+	} else {
+		all, err := r.Snapshots(ctx)
+		if err != nil {
+			return nil, err
+		}
+		snapshots = slices.DeleteFunc(all, func(s repo.Snapshot) bool { return s.Err != nil })
+	}
+	headers := make([]repo.Header, len(snapshots))
+	for i, s := range snapshots {
+		headers[i] = s.Header
+	}
+	log, err := wal.Look(ctx, r.Store)
+	if err != nil {
+		return nil, err
+	}
+	to := *want.Point
+	if to.Name != "" {
+		w, at, err := log.FindName(ctx, r, log.Windows(headers), to.Name, to.Timeline)
+		if err != nil {
+			return nil, err
+		}
+		to.LSN, to.Timeline = at, w.Timeline
+	}
+	route, err := log.Route(headers, to)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := restore.NewPlan(ctx, r, snapshots[route.Snapshot], restore.Want{Target: want.Dir, InPlace: want.InPlace})
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.ReplayTo(ctx, log, route, to); err != nil || want.Dir == "" || want.InPlace {
 		return plan, err
 	}
 	return plan, plan.CheckTarget()

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"practicectl/backup/repo"
 	"practicectl/backup/wal"
 	"practicectl/internal/atomicfile"
 	"practicectl/internal/pgcluster"
+	"practicectl/internal/progress"
 )
 
 // Names of the folders below a target.
@@ -35,11 +37,25 @@ const tame = `
 archive_mode = 'off'
 primary_conninfo = ''
 restore_command = 'false'
-recovery_target_timeline = 'current'
 `
 
+// untamed leaves out what a restore decides: also what an earlier restore wrote into the cluster that was saved.
+func untamed(conf string) string {
+	var b strings.Builder
+	for line := range strings.Lines(conf) {
+		name, _, _ := strings.Cut(strings.TrimLeft(line, " \t"), "=")
+		name = strings.ToLower(strings.TrimRight(name, " \t"))
+		ours := strings.HasPrefix(name, "recovery_target") || slices.Contains([]string{"restore_command", "archive_mode", "primary_conninfo"}, name) ||
+			strings.HasPrefix(line, "# Written by practicectl restore")
+		if !ours {
+			b.WriteString(line)
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
 // layDatabase adds what PostgreSQL needs to recover to the end of the backup: the label, the log, and links to tablespaces.
-func (p *Plan) layDatabase(ctx context.Context, d folder) error {
+func (p *Plan) layDatabase(ctx context.Context, d folder, rep progress.Reporter) error {
 	db := p.body.Database
 	data := filepath.Join(d.dir, p.data)
 	if !p.InPlace {
@@ -60,7 +76,7 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 		return err
 	}
 	files["backup_label"], files[recoverySignal] = db.Label, ""
-	files[autoConf] = strings.TrimRight(string(old), "\n") + tame
+	files[autoConf] = untamed(string(old)) + tame + p.Replay.conf()
 	if err := d.mkdir(filepath.Join(p.data, "pg_wal")); err != nil {
 		return err
 	}
@@ -74,6 +90,9 @@ func (p *Plan) layDatabase(ctx context.Context, d folder) error {
 		}
 	}
 	if err := p.layLog(ctx, d, data); err != nil {
+		return err
+	}
+	if err := p.layReplay(ctx, d, data, rep); err != nil {
 		return err
 	}
 	return p.linkTablespacesIn(d, func(oid string) string { return filepath.Join("..", "..", tablespacesDir, oid) })
@@ -97,12 +116,17 @@ func (p *Plan) histories(ctx context.Context) (map[string]string, error) {
 	if text := p.body.Database.History; text != "" {
 		add(fmt.Sprintf("%08X", p.Snapshot.Database.Timeline), text)
 	}
+	if p.Replay != nil {
+		for timeline, text := range p.Replay.history {
+			add(fmt.Sprintf("%08X", timeline), text)
+		}
+	}
 	return files, nil
 }
 
 func (p *Plan) layLog(ctx context.Context, d folder, data string) error {
 	db := p.body.Database
-	segments := wal.Segments{Dir: filepath.Join(data, "pg_wal"), Timeline: p.Snapshot.Database.Timeline, Size: uint32(db.SegmentSize), Mode: 0o600, Owner: d.owner}
+	segments := p.segments(d, data, p.Snapshot.Database.Timeline)
 	stored := map[string]repo.WALObject{}
 	for _, o := range p.Snapshot.WAL {
 		stored[o.Key] = o

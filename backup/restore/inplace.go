@@ -193,7 +193,7 @@ func (p *Plan) change(ctx context.Context, d folder, j *journal, o Options, rep 
 	}
 	o.crash("files laid")
 	if p.HasDatabase() {
-		if err := p.layDatabase(ctx, d); err != nil {
+		if err := p.layDatabase(ctx, d, rep); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ type Plan struct {
 	Requests int       `json:"requests"`           // that the store will get, about
 	Free     int64     `json:"free"`               // bytes on the target's disk
 	Estimate *Estimate `json:"estimate,omitempty"` // how long it will take; see [Plan.Measure]
+	Replay   *Replay   `json:"replay,omitempty"`   // log to replay after the snapshot; nil: none
 
 	repo   *repo.Repo
 	key    repo.IndexKey
@@ -113,5 +114,8 @@ func (p *Plan) count() {
 		}
 		p.Download += p.Log
 		p.Requests += len(p.body.Database.WAL)
+		if r := p.Replay; r != nil {
+			p.Log, p.Download, p.Requests = p.Log+r.Bytes, p.Download+r.Bytes, p.Requests+r.Objects
+		}
 	}
 }

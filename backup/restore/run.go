@@ -124,7 +124,7 @@ func (p *Plan) lay(ctx context.Context, d folder, old bool, o Options, rep progr
 	}
 	o.crash("files laid")
 	if p.HasDatabase() {
-		if err := p.layDatabase(ctx, d); err != nil {
+		if err := p.layDatabase(ctx, d, rep); err != nil {
 			return err
 		}
 	}
@@ -159,7 +159,7 @@ func (p *Plan) proveIn(ctx context.Context, d folder, o Options, rep progress.Re
 	defer task.Done()
 	err := o.Prove(ctx, d.dir)
 	if err == nil && p.HasDatabase() {
-		err = p.recheck(d.root)
+		err = errors.Join(p.reached(d.dir), p.recheck(d.root))
 	}
 	if err != nil && !p.InPlace {
 		return uerr.New(uerr.KindOf(err), "prove the restored copy in", d.dir, err, "it was not put in place and is kept for inspection; an older snapshot may do: practicectl backup list")

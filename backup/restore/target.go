@@ -51,7 +51,7 @@ func (p *Plan) checkSpace(need int64) error {
 func (p *Plan) need() int64 {
 	n := p.Bytes
 	if p.HasDatabase() {
-		n += 64<<20 + int64(len(p.body.Database.WAL)+2)*p.body.Database.SegmentSize
+		n += 64<<20 + int64(len(p.body.Database.WAL)+2)*p.body.Database.SegmentSize + p.Replay.room(p.body.Database.SegmentSize)
 	}
 	return n
 }

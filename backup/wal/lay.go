@@ -96,7 +96,7 @@ type Segments struct {
 	Owner    func(path string) error
 }
 
-// Write lays data, whose first byte is at position at. It must not cross a segment.
+// Write lays data, whose first byte is at position at. It must not cross a segment. The caller makes the files durable.
 func (s Segments) Write(at pgcluster.LSN, data []byte) error {
 	off := int64(at) % int64(s.Size)
 	if off+int64(len(data)) > int64(s.Size) {
@@ -110,9 +110,6 @@ func (s Segments) Write(at pgcluster.LSN, data []byte) error {
 	err = f.Truncate(int64(s.Size))
 	if err == nil {
 		_, err = f.WriteAt(data, off)
-	}
-	if err == nil {
-		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil && s.Owner != nil {
 		err = s.Owner(path)

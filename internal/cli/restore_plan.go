@@ -20,6 +20,7 @@ import (
 type restoreOptions struct {
 	storeFlags
 	identityFlags
+	pointFlags
 	target, ownerKey string
 	inPlace          bool
 	paths            []string
@@ -29,6 +30,7 @@ func (o *restoreOptions) bind(f *pflag.FlagSet) {
 	o.storeFlags.bind(f)
 	f.StringVar(&o.name, "from-copy", "", "name of a [[backup.copy]] to read from first, instead of the main store")
 	o.identityFlags.bind(f, "to restore with (required)")
+	o.pointFlags.bind(f)
 	f.StringVar(&o.ownerKey, "owner-key", "", "owner key that backup init wrote: refuse a repository of anybody else")
 	f.StringVar(&o.target, "target", "", "new or empty folder for the restored copy; with --in-place the one to bring back")
 	f.BoolVar(&o.inPlace, "in-place", false, "bring the stopped database in --target back by its differences")
@@ -36,7 +38,7 @@ func (o *restoreOptions) bind(f *pflag.FlagSet) {
 }
 
 // restoreExits are the exit codes of a restore and its plan.
-var restoreExits = []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.LossGuard, uerr.NeedConfirm}
+var restoreExits = []uerr.Kind{uerr.NotFound, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.LossGuard, uerr.NeedConfirm, uerr.WALGap}
 
 func (a *app) restorePlanCmd() *cobra.Command {
 	var o restoreOptions
@@ -47,10 +49,13 @@ and whether the disk has room for it in --target. Nothing is written. The snapsh
 "latest".
 
 The time is reckoned from a short reading of the store just now. With --in-place the target is compared with the snapshot
-first, so that only what differs counts.`,
+first, so that only what differs counts.
+
+With --to-time and its like it also shows which log is replayed; "latest" is then the newest snapshot before that moment.`,
 		Examples: []string{
 			"practicectl restore plan latest --identity /media/usb/owner.key",
 			"practicectl restore plan 3f9a1c --identity owner.key --target ./copy --store /mnt/nas/backup --json",
+			"practicectl restore plan latest --identity owner.key --to-time 2026-11-25T14:30:00+01:00",
 		},
 		Args:  cobra.ExactArgs(1),
 		Exits: restoreExits,
@@ -73,9 +78,12 @@ func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string
 	if o.inPlace && o.target == "" {
 		return nil, usageError(r.cmd, errors.New("--in-place needs --target DIR"))
 	}
+	to, err := o.point(r)
+	if err != nil {
+		return nil, err
+	}
 	target := o.target
 	if target != "" {
-		var err error
 		if target, err = filepath.Abs(target); err != nil {
 			return nil, err
 		}
@@ -87,7 +95,7 @@ func (r *run) planRestore(ctx context.Context, o restoreOptions, snapshot string
 	if repository.Keys.Pin == nil && o.ownerKey == "" {
 		r.progress.Warn("nothing proves whose repository %s is, and anybody can encrypt to public keys: give --owner-key FILE", repository.Store)
 	}
-	return backup.PlanRestore(ctx, repository, backup.Target{Snapshot: snapshot, Dir: target, InPlace: o.inPlace, Paths: o.paths})
+	return backup.PlanRestore(ctx, repository, backup.Target{Snapshot: snapshot, Dir: target, InPlace: o.inPlace, Paths: o.paths, Point: to})
 }
 
 func (r *run) showRestorePlan(ctx context.Context, p *backup.RestorePlan) error {
@@ -114,6 +122,10 @@ func (r *run) showRestorePlan(ctx context.Context, p *backup.RestorePlan) error 
 		}
 		if db := p.Snapshot.Database; db != nil {
 			rows = append(rows, []string{"database", fmt.Sprintf("PostgreSQL %s, to %s", db.Version, db.Stop)})
+		}
+		if l := p.Replay; l != nil {
+			rows = append(rows, []string{"then to", fmt.Sprintf("%s on timeline %d", l.To, l.Timeline)},
+				[]string{"log", fmt.Sprintf("%s in %d objects, from %s to %s", size(l.Bytes), l.Objects, l.From, l.End)})
 		}
 		if n := len(p.Snapshot.Damaged); n > 0 {
 			rows = append(rows, []string{"WARNING", fmt.Sprintf("%d pages were damaged when it was taken", n)})

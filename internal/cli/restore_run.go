@@ -35,6 +35,10 @@ started once, recovers to the end of the backup, and has its indexes checked, be
 With [[backup.copy]] the copies are read where the main store does not answer or has an object damaged; --from-copy names
 the one to read first.
 
+Where the log was streamed (backup stream), --to-time, --to-lsn, --to-name and --to-latest restore any moment of the windows
+that "backup list" shows: the newest snapshot before it is laid down and the log replayed up to it. A moment that cannot be
+reached, because log is missing, is refused before anything is written.
+
 It works on a bare machine: name the store with --store, and whose repository it must be with --owner-key, because anybody
 who can write to the store could have put another one there that your identity opens.`,
 		Examples: []string{
@@ -42,6 +46,7 @@ who can write to the store could have put another one there that your identity o
 			"practicectl restore run latest --identity owner.key --target /srv/practice/var/lib/practice/main/pg --in-place",
 			"practicectl restore run latest --identity owner.key --target ./found --path 'files/etc/practice/*'",
 			"practicectl restore run latest --identity owner.key --target ./copy --store s3://clinic/main --endpoint https://s3.example.org --credentials-file s3.toml",
+			"practicectl restore run latest --identity owner.key --target ./copy --to-time 2026-11-25T14:30:00+01:00",
 		},
 		Args:  cobra.ExactArgs(1),
 		Exits: restoreExits,
