@@ -13,8 +13,13 @@ type Redactor struct {
 	Secrets []secret.Text // never
 }
 
-// A path begins after a blank, a quote or a bracket, or the line. What follows may hold blanks, so nobody can tell its end.
-var absolute = regexp.MustCompile("(^|[\\s\"'`(=:,;<>\\[])(/|[A-Za-z]:\\\\|\\\\\\\\)[^/\\s]")
+// A path begins after a blank, a quote or a bracket, or the line, and has a slash or a backslash. What follows may hold blanks, so
+// nobody can tell its end.
+var path = regexp.MustCompile("(?:^|[\\s\"'`(=:,;<>\\[])((?:[A-Za-z]:)?[^\\s\"'`(=:,;<>\\[/\\\\]*[/\\\\])[^\\s]")
+
+// harmless is what has a slash and is no file of the practice: an object of the repository, a file of the database, a command's or
+// a rate's unit. It begins with the match.
+var harmless = regexp.MustCompile(`^([a-z]/[0-9a-zA-Z._-]+(/[0-9a-zA-Z._-]+)*|(pg/)?(base|global|pg_[a-z]+)/[0-9a-zA-Z._/-]+|[KMG]?i?B/s)`)
 
 // Line redacts one line: it ends before the first path that is not the product's own, since file names may be names of patients.
 func (r Redactor) Line(line string) string {
@@ -24,18 +29,25 @@ func (r Redactor) Line(line string) string {
 		}
 	}
 	done := 0
-	for {
-		m := absolute.FindStringSubmatchIndex(line[done:])
+	for done < len(line) {
+		m := path.FindStringSubmatchIndex(line[done:])
 		if m == nil {
-			return line
+			break
 		}
-		at := done + m[4] // where the path itself begins
-		own := r.own(line[at:])
-		if own == 0 {
+		at := done + m[2] // where the path itself begins
+		known := r.own(line[at:])
+		if known == 0 {
+			known = len(harmless.FindString(line[at:]))
+		}
+		if known == 0 && strings.HasPrefix(line[at:], "//") && strings.HasSuffix(line[:at], ":") { // the address of a store
+			known = max(2, strings.IndexAny(line[at:]+" ", " \"'"))
+		}
+		if known == 0 {
 			return strings.TrimRight(line[:at], " \"'`(=:,;<>[") + " … (a file; see the log on the machine)"
 		}
-		done = at + own
+		done = at + known
 	}
+	return line
 }
 
 // own is the length of the path at the beginning of text when it is the product's own; 0 when it is not.

@@ -19,6 +19,11 @@ func TestO3_NothingOfAPatientAndNoSecretLeaves(t *testing.T) {
 		"copy /mnt/nas/p/00 and /srv/scans/Muster":                 "copy /mnt/nas/p/00 and … (a file; see the log on the machine)",
 		"/mnt/nas-of-muster/x":                                     " … (a file; see the log on the machine)",
 		"key canary-key refused":                                   "key [redacted] refused",
+		"read srv/scans/Maria Muster.pdf: denied":                  "read … (a file; see the log on the machine)",
+		"read Muster/scan.pdf":                                     "read … (a file; see the log on the machine)",
+		"p/00ff and s/host/2026-1 and base/5/16384 and Muster/x":   "p/00ff and s/host/2026-1 and base/5/16384 and … (a file; see the log on the machine)",
+		"the limit is 2 MiB/s, block 7 of pg/global/1262":          "the limit is 2 MiB/s, block 7 of pg/global/1262",
+		`copy C:\x\Muster`:                                         "copy … (a file; see the log on the machine)",
 		"3 / 4 packs, 2 MiB/s":                                     "3 / 4 packs, 2 MiB/s",
 		"store s3://offsite/sued cannot be reached":                "store s3://offsite/sued cannot be reached",
 	} {
