@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"strings"
 
 	"practicectl/backup/proof"
 	"practicectl/internal/uerr"
@@ -80,7 +80,7 @@ func found(r proof.Result) error {
 	if n := len(r.Findings) + r.More - 1; n > 0 {
 		more = fmt.Sprintf(", and %d more", n)
 	}
-	return uerr.New(uerr.Integrity, "the drill failed: this does not hold:", r.Says, fmt.Errorf("%s%s", r.Findings[0], more), "see all: practicectl drill report; then try another snapshot: practicectl drill run --random")
+	return uerr.New(uerr.Integrity, "the drill failed: this does not hold:", r.Says, fmt.Errorf("%s%s", r.Findings[0], more), "see all: practicectl drill report --out drill.html; then drill another snapshot: practicectl drill run --random")
 }
 
 // fallen compares the counts of what is only ever added to with those of the last drill that passed on an earlier state of the
@@ -124,14 +124,15 @@ func (d *drill) comparable() (*Evidence, error) {
 
 // Span renders seconds for people.
 func Span(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 96*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
+	value, unit := seconds, "s"
+	for _, next := range []struct {
+		size, from float64
+		unit       string
+	}{{60, 120, "min"}, {60, 120, "h"}, {24, 96, "days"}} {
+		if value < next.from {
+			break
+		}
+		value, unit = value/next.size, next.unit
 	}
-	return fmt.Sprintf("%.0f days", d.Hours()/24)
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + unit
 }

@@ -39,7 +39,7 @@ func WriteReport(w io.Writer, c Chain, p Piece, f Facts) error {
 		return uerr.New(uerr.Integrity, "report the drill", p.Key, fmt.Errorf("its evidence cannot be trusted: %s", p.Problem), "practicectl drill list")
 	}
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"span": Span, "size": size, "clock": clock, "day": day, "key": func(k []byte) string { return base64.StdEncoding.EncodeToString(k) },
+		"span": Span, "size": size, "clock": clock, "count": count, "day": day, "key": func(k []byte) string { return base64.StdEncoding.EncodeToString(k) },
 	}).Parse(reportPage)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func WriteReport(w io.Writer, c Chain, p Piece, f Facts) error {
 }
 
 // maxShown is how many findings and earlier drills fit on the page.
-const maxShown = 6
+const maxShown = 4
 
 // view is the evidence as the page shows it.
 type view struct {
@@ -99,10 +99,10 @@ func newView(c Chain, p Piece, f Facts) view {
 		if r.Passed() {
 			v.Held++
 		}
-		for _, text := range r.Findings {
-			v.Trouble = append(v.Trouble, r.Says+": "+text)
+		if n := len(r.Findings); n > 0 { // one of each check: what else it found is like it
+			v.Trouble = append(v.Trouble, r.Says+": "+r.Findings[0])
+			v.Unshown += n - 1 + r.More
 		}
-		v.Unshown += r.More
 	}
 	if e.Problem != nil && len(v.Trouble) == 0 {
 		v.Trouble = []string{"at the step “" + e.Problem.Step + "”: " + e.Problem.Error}
@@ -129,11 +129,11 @@ func newView(c Chain, p Piece, f Facts) view {
 func lineOf(r proof.Result) line {
 	switch {
 	case len(r.Findings) > 0:
-		return line{"broken", r.Says, fmt.Sprintf("%d findings in %d %s", len(r.Findings)+r.More, r.Looked, r.At)}
+		return line{"broken", r.Says, fmt.Sprintf("%s findings in %s\u00a0%s", count(int64(len(r.Findings)+r.More)), count(r.Looked), r.At)}
 	case r.Skipped != "":
 		return line{"skipped", r.Says, "not done: " + r.Skipped}
 	}
-	return line{"held", r.Says, fmt.Sprintf("%d %s", r.Looked, r.At)}
+	return line{"held", r.Says, count(r.Looked) + "\u00a0" + r.At}
 }
 
 // check is the state of the named checks together.
@@ -165,7 +165,7 @@ func standards(e *Evidence, v view) []standard {
 	}
 	a := standard{"(A)", "Data backup plan", copies, "No exact copy was retrieved."}
 	if s := e.Snapshot; s != nil && copies == "held" {
-		a.Tells = fmt.Sprintf("An exact copy was retrieved from %s: %s in %d files, taken %s, encrypted, each page compared with the signed digest.", e.Store, size(s.Bytes), s.Files, clock(s.Created))
+		a.Tells = fmt.Sprintf("An exact copy was retrieved from %s: %s in %s files, taken %s, encrypted, each page compared with the signed digest.", e.Store, size(s.Bytes), count(s.Files), clock(s.Created))
 		if !s.LockedUntil.IsZero() {
 			a.Tells += " The store keeps it from being deleted until " + day(s.LockedUntil) + "."
 		}
@@ -176,7 +176,10 @@ func standards(e *Evidence, v view) []standard {
 		if e.RPO.Known {
 			b.Tells += fmt.Sprintf(" The newest restorable state was %s old; the objective is %s.", Span(e.RPO.Seconds), Span(e.RPO.Limit))
 		}
-		if !e.RTO.Met() || !e.RPO.Met() {
+		switch {
+		case e.Verdict == Failed:
+			b.Tells += " But what came back is not whole; see what failed."
+		case !e.RTO.Met() || !e.RPO.Met():
 			b.State = "broken"
 		}
 	}
@@ -192,7 +195,7 @@ func standards(e *Evidence, v view) []standard {
 		d.Tells += fmt.Sprintf(" The one before, %s earlier, %s.", Span(e.Began.Sub(before.Began).Seconds()), before.Verdict)
 	}
 	if e.Problem != nil {
-		d.Tells += " What to revise: " + e.Problem.Next + "."
+		d.Tells += " It found what has to be revised; see above."
 	}
 	f := standard{"(E)", "Applications and data criticality analysis", "skipped", "Nothing was restored that could be assessed."}
 	if len(e.Databases) > 0 {
@@ -210,6 +213,15 @@ func standards(e *Evidence, v view) []standard {
 
 func clock(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
 func day(t time.Time) string   { return t.UTC().Format("2 January 2006") }
+
+// count renders a number with its thousands apart.
+func count(n int64) string {
+	text := fmt.Sprint(n)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "\u202f" + text[at:]
+	}
+	return text
+}
 
 // size renders bytes for people.
 func size(n int64) string {

@@ -66,7 +66,13 @@ func axeCore(t *testing.T) string {
 // open starts a browser that trusts exactly the server's own key.
 func (h *house) open(t *testing.T) *window {
 	t.Helper()
-	w := &window{t: t, home: h.url, axe: axeCore(t), answered: map[string]int64{}}
+	return browse(t, h.url, chromedp.Flag("ignore-certificate-errors-spki-list", spki(h.cert)))
+}
+
+// browse starts a browser whose pages may ask for nothing that does not lie below home.
+func browse(t *testing.T, home string, more ...chromedp.ExecAllocatorOption) *window {
+	t.Helper()
+	w := &window{t: t, home: home, axe: axeCore(t), answered: map[string]int64{}}
 	profile, err := os.MkdirTemp("", "chr")
 	if err != nil {
 		t.Fatal(err)
@@ -75,9 +81,8 @@ func (h *house) open(t *testing.T) *window {
 		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("no-proxy-server", true), chromedp.Flag("lang", "de"),
-		chromedp.Flag("ignore-certificate-errors-spki-list", spki(h.cert)),
 	)
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	w.ctx = ctx
 	t.Cleanup(func() {
