@@ -91,7 +91,7 @@ func (d *drill) choose(ctx context.Context) (*backup.RestorePlan, error) {
 		LockedUntil: h.LockedUntil, Damaged: len(h.Damaged), Database: h.Database}
 	d.e.Point = &Point{Asked: "the end of the snapshot", Reached: h.Created}
 	if err != nil && uerr.KindOf(err) == uerr.NoSpace { // the plan's own hint speaks of a restore
-		return nil, uerr.New(uerr.NoSpace, "make a scratch instance in", d.o.Dir, errors.Unwrap(err), "name a folder on a larger disk with --dir")
+		return nil, uerr.New(uerr.NoSpace, "make a scratch instance in", d.o.Dir, errors.Unwrap(err), roomHint)
 	}
 	return plan, err
 }

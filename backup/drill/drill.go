@@ -150,12 +150,22 @@ func (d *drill) lay(ctx context.Context, plan *backup.RestorePlan) error {
 	rep, err := backup.Restore(ctx, plan, backup.RestoreOptions{Own: d.o.Own, Now: d.o.Now}, d.p)
 	d.e.Transfer = d.meter.transfer()
 	if err != nil {
-		return err
+		return d.room("lay the snapshot into", err)
 	}
 	d.e.Checks = append(d.e.Checks, proof.Result{Name: "signature", Says: "every page and every file is what the snapshot was signed for", At: "files", Looked: rep.Files})
 	d.crash("laid")
 	return nil
 }
+
+// room gives an error of a full disk the hint that helps a drill; another one stays as it is.
+func (d *drill) room(op string, err error) error {
+	if uerr.KindOf(err) != uerr.NoSpace {
+		return err
+	}
+	return uerr.New(uerr.NoSpace, op, d.o.Dir, err, roomHint)
+}
+
+const roomHint = "name a folder on a larger disk with --dir"
 
 func (d *drill) recover(ctx context.Context, plan *backup.RestorePlan) error {
 	bin, err := d.o.Postgres(ctx, plan.Snapshot.Database.Major)
@@ -164,6 +174,9 @@ func (d *drill) recover(ctx context.Context, plan *backup.RestorePlan) error {
 	}
 	d.e.PostgreSQL = bin.Version
 	d.instance, err = proof.Open(ctx, proof.Options{Bin: bin, Account: d.o.Account, Data: d.scratch.data(), Sockets: d.scratch.Sockets, Invariants: d.o.Invariants})
+	if uerr.KindOf(err) == uerr.NoSpace {
+		return d.room("start the restored database in", err)
+	}
 	if err != nil {
 		return uerr.New(kindOr(err, uerr.Integrity), "start the restored database in", d.scratch.Dir, err, hintOr(err, "practicectl drill run --snapshot random, and practicectl backup verify"))
 	}
