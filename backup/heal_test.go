@@ -87,11 +87,14 @@ func (w *twoStores) verify(t *testing.T, folder string, snapshots int) {
 	}
 }
 
-// content is what lies in a store folder.
+// content is what lies in a store folder, but for the index, which stays in its store.
 func content(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, key := range objects(t, folder) {
+		if strings.HasPrefix(key, repo.IndexPrefix) {
+			continue
+		}
 		data, err := os.ReadFile(filepath.Join(folder, key))
 		if err != nil {
 			t.Fatal(err)
@@ -122,10 +125,10 @@ func TestO7_ACopyIsTheSameRepositoryAndTakesOnlyWhatIsNew(t *testing.T) {
 	if rep, err = w.copy(t, nil); err != nil || stored(rep) != 0 {
 		t.Fatalf("nothing is new and %d objects were stored: %v", stored(rep), err)
 	}
-	before := len(objects(t, w.other))
+	before := len(content(t, w.other))
 	w.change(t, "noch eins")
 	rep, err = w.copy(t, nil)
-	if fresh := len(objects(t, w.first)) - before; err != nil || stored(rep) != fresh || fresh > 12 {
+	if fresh := len(content(t, w.first)) - before; err != nil || stored(rep) != fresh || fresh > 12 {
 		t.Fatalf("%d new objects, %d stored: %v", fresh, stored(rep), err)
 	}
 	w.verify(t, w.other, 3)
@@ -257,6 +260,33 @@ func TestO7_ACopyThatBreaksOffAnywhereIsFinishedByTheNext(t *testing.T) {
 	}
 }
 
+// TestO7_WhatWasPrunedDoesNotComeBack: a snapshot that one store pruned while the other was away stays away.
+func TestO7_WhatWasPrunedDoesNotComeBack(t *testing.T) {
+	w := newTwoStores(t)
+	if _, err := w.copy(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.host().Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		damage(t, filepath.Join(w.first, s.Key), 0)
+	}
+	a, b := w.sides(t)
+	expired := func(headers []repo.Header) map[string]bool {
+		if len(headers) != len(all) {
+			t.Errorf("%d headers", len(headers))
+		}
+		return map[string]bool{all[0].Header.ID: true}
+	}
+	if _, err := heal.Heal(t.Context(), w.host(), a, b, heal.Options{Read: true, Now: time.Now, Expired: expired}, progress.None); err != nil {
+		t.Fatal(err)
+	}
+	w.verify(t, w.first, 1)
+	w.verify(t, w.other, 2)
+}
+
 func TestO7_AnotherRepositoryIsNotCopiedOver(t *testing.T) {
 	w := newTwoStores(t)
 	strange, folder := dirStore(t)
@@ -293,7 +323,7 @@ func TestO7_ALockedCopyIsMendedByNewVersions(t *testing.T) {
 	for _, p := range monthly {
 		promised[p.ID.Key()] = 730 * day
 	}
-	keys := objects(t, w.first)
+	keys := slices.Sorted(maps.Keys(content(t, w.first)))
 	for _, key := range keys {
 		info, err := b.Store.Stat(t.Context(), key)
 		if err != nil {

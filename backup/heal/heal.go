@@ -34,8 +34,8 @@ type Side struct {
 type Options struct {
 	// Read reads every object on both sides and proves it; otherwise names and sizes are compared.
 	Read bool
-	// Expired says that a snapshot which one side lacks has been pruned there and must not come back; nil: none.
-	Expired func(h repo.Header) bool
+	// Expired names those of all snapshots that may be pruned, by id: where one side lacks them they do not come back; nil: none.
+	Expired func(all []repo.Header) map[string]bool
 	// Plan writes nothing and counts what would be stored.
 	Plan bool
 	Now  func() time.Time
@@ -51,7 +51,6 @@ const (
 	Pack     Kind = "pack"
 	PackList Kind = "pack list"
 	Log      Kind = "log"
-	Index    Kind = "index"
 	Other    Kind = "other"
 )
 
@@ -156,7 +155,7 @@ func run(ctx context.Context, r *repo.Repo, sides [2]Side, both bool, o Options,
 		j.settings, // whose repository it is comes before anything else
 		func(ctx context.Context) (err error) { snapshots, err = j.snapshots(ctx); return err },
 		func(ctx context.Context) error { return j.mendSnapshots(ctx, snapshots) }, // each comes last of what it needs
-		j.mendLoose, // what no snapshot names: index, log since the last snapshot
+		j.mendLoose, // what no snapshot names: log since the last one, keyrings, evidence
 	} {
 		if err := step(ctx); err != nil {
 			return j.report(), err

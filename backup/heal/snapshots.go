@@ -119,13 +119,27 @@ func (j *job) snapshots(ctx context.Context) ([]snapshot, error) {
 		if h.Class != "" {
 			class = retain.Class(h.Class)
 		}
-		if ok != both && j.o.Expired != nil && j.o.Expired(h) {
-			continue
-		}
 		out = append(out, snapshot{key, h, size, class})
 	}
 	slices.Reverse(out)
-	return out, nil
+	return j.wanted(out), nil
+}
+
+// wanted leaves out what one side lacks because it was pruned.
+func (j *job) wanted(all []snapshot) []snapshot {
+	if j.o.Expired == nil {
+		return all
+	}
+	headers := make([]repo.Header, len(all))
+	for i, s := range all {
+		headers[i] = s.header
+	}
+	expired := j.o.Expired(headers)
+	return slices.DeleteFunc(all, func(s snapshot) bool {
+		_, a := j.has[0][s.key]
+		_, b := j.has[1][s.key]
+		return a != b && expired[s.header.ID]
+	})
 }
 
 // snapshotKeys are the names on both sides, by time.
@@ -250,7 +264,8 @@ func (j *job) lostOf(h repo.Header, need []object) string {
 	return ""
 }
 
-// mendLoose copies what no snapshot names. Leases and plans of deletion belong to one store and stay there.
+// mendLoose copies what no snapshot names. Leases, plans of deletion and the index belong to one store and stay there: losing the
+// index costs an upload, never data.
 func (j *job) mendLoose(ctx context.Context) error {
 	l, err := j.lockers(j.o.Now(), retain.Daily)
 	if err != nil {
@@ -261,38 +276,40 @@ func (j *job) mendLoose(ctx context.Context) error {
 	for i := range j.sides {
 		for key := range j.has[i] {
 			if kind := loose(key); kind != "" && (i == 0 || j.both) {
-				g.Go(func() error { return j.mend(ctx, object{key: key, kind: kind, tell: j.teller(kind, key)}, l) })
+				g.Go(func() error {
+					return j.mend(ctx, object{key: key, kind: kind, prove: named(key), tell: j.teller(kind)}, l)
+				})
 			}
 		}
 	}
 	return errors.Join(g.Wait(), l.save())
 }
 
-// teller says whether the bytes of an object look right: an index segment opens with this host's key, log is an age file.
-func (j *job) teller(k Kind, key string) func(data []byte) bool {
-	switch {
-	case k == Index && j.repo.Keys.Index != nil:
-		return func(data []byte) bool {
-			_, err := j.repo.Keys.Index.OpenSegment(key, data)
-			return err == nil
-		}
-	case k == Log:
-		return func(data []byte) bool { return bytes.HasPrefix(data, []byte("age-encryption.org/v1\n")) }
+// named proves an object that is named by the SHA-256 of its bytes; nil: it is not.
+func named(key string) func(data []byte) error {
+	sum := key[strings.LastIndexByte(key, '/')+1:]
+	if _, err := repo.ParsePackID(sum); err != nil {
+		return nil
 	}
-	return nil
+	return repo.Sum(sum)
+}
+
+// teller says whether the bytes of an object look right: log is an age file.
+func (j *job) teller(k Kind) func(data []byte) bool {
+	if k != Log {
+		return nil
+	}
+	return func(data []byte) bool { return bytes.HasPrefix(data, []byte("age-encryption.org/v1\n")) }
 }
 
 // loose is the kind of an object that no snapshot names; empty: not to be copied.
 func loose(key string) Kind {
-	for _, prefix := range []string{repo.RootKey, repo.SettingsPrefix, repo.KeyringPrefix, repo.PackPrefix, repo.PackListPrefix, repo.SnapshotPrefix, "t/", "l/"} {
+	for _, prefix := range []string{repo.RootKey, repo.SettingsPrefix, repo.KeyringPrefix, repo.PackPrefix, repo.PackListPrefix, repo.SnapshotPrefix, repo.IndexPrefix, "t/", "l/"} {
 		if strings.HasPrefix(key, prefix) {
 			return ""
 		}
 	}
-	switch {
-	case strings.HasPrefix(key, repo.IndexPrefix):
-		return Index
-	case strings.HasPrefix(key, repo.WALPrefix):
+	if strings.HasPrefix(key, repo.WALPrefix) {
 		return Log
 	}
 	return Other

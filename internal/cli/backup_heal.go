@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"practicectl/backup/heal"
+	"practicectl/backup/repo"
+	"practicectl/backup/retain"
 	"practicectl/internal/config"
 	"practicectl/internal/paths"
 	"practicectl/internal/uerr"
@@ -64,7 +66,7 @@ func (r *run) backupHeal(ctx context.Context, names []string, quick bool) error 
 	defer release()
 	results, errs := []healResult{}, map[string]error{}
 	for _, one := range copies {
-		rep, err := r.healWith(ctx, l, one, heal.Options{Read: !quick, Plan: r.dryRun(), Now: r.now})
+		rep, err := r.healWith(ctx, l, one, heal.Options{Read: !quick, Plan: r.dryRun(), Expired: r.expired(c.Backup.Keep), Now: r.now})
 		if err != nil {
 			errs[one.Name] = err
 		}
@@ -105,6 +107,22 @@ func (r *run) healWith(ctx context.Context, l paths.Layout, c config.Copy, o hea
 	}
 	rep, err := heal.Heal(ctx, repository, a, to, o, r.progress)
 	return &rep, err
+}
+
+// expired names the snapshots that the retention does not keep, as backup prune would see them.
+func (r *run) expired(keep config.Keep) func(all []repo.Header) map[string]bool {
+	return func(all []repo.Header) map[string]bool {
+		var candidates []retain.Candidate
+		for _, h := range all {
+			candidates = append(candidates, retain.Candidate{Key: h.ID, ID: h.ID, Host: h.Host, Created: h.Created, Bytes: h.Bytes, Database: h.Database != nil, Locked: h.LockedUntil})
+		}
+		out := map[string]bool{}
+		verdicts, _ := r.pruneOptions(keep, backupPruneOptions{}).Policy.Judge(candidates, r.now())
+		for _, v := range verdicts {
+			out[v.Key] = !v.Keep
+		}
+		return out
+	}
 }
 
 func showHeal(w io.Writer, results []healResult) {
