@@ -30,6 +30,8 @@ type machine struct {
 	layout     paths.Layout
 	cluster    *pgcluster.Cluster
 	major      int
+	pristine   string    // a copy of the configuration before any backup init
+	turn       *practice // whose repository the machine is configured for; nil: nobody's
 }
 
 // newMachine makes and starts a database of a major version.
@@ -72,6 +74,8 @@ func newMachine(t testing.TB, s *store, major int) *machine {
 		t.Fatal(err)
 	}
 	m.practicectl(t, "db", "start")
+	m.pristine = filepath.Join(dir, "pristine")
+	m.run(t, nil, "", "mv", m.layout.Etc(), m.pristine)
 	t.Cleanup(func() { // without waiting for an archive that may be gone
 		m.run(t, nil, "", filepath.Join(bin.Dir, "pg_ctl"), "stop", "-m", "immediate", "-D", m.cluster.Data)
 	})

@@ -3,7 +3,6 @@ package peers
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,29 +26,48 @@ type practice struct {
 	*machine
 	label    string
 	flags    []string // of backup run
+	home     string   // keeps what the machine knows of this one's repository while another one's turn it is
 	identity string
-	pristine []byte // the configuration before backup init
 }
 
 func (p *practice) name() string { return p.label }
 
+// parts are what a machine knows of its repository.
+func (m *machine) parts() []string { return []string{m.layout.Etc(), m.layout.BackupCache()} }
+
+// leave puts aside what the machine knows of the repository that it is configured for.
+func (m *machine) leave(t testing.TB) {
+	t.Helper()
+	if m.turn == nil {
+		return
+	}
+	for _, part := range m.parts() {
+		m.run(t, nil, "", "mv", part, filepath.Join(m.turn.home, filepath.Base(part)))
+	}
+	m.turn = nil
+}
+
+// take makes the repository of p the one that the machine is configured for.
+func (p *practice) take(t testing.TB) {
+	t.Helper()
+	if p.turn == p {
+		return
+	}
+	p.leave(t)
+	for _, part := range p.parts() {
+		p.run(t, nil, "", "mv", filepath.Join(p.home, filepath.Base(part)), part)
+	}
+	p.turn = p
+}
+
 func (p *practice) start(t testing.TB, round int) {
 	t.Helper()
-	config, err := os.ReadFile(p.layout.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.pristine == nil {
-		p.pristine = config
-	}
-	p.writeFile(t, p.layout.Config(), string(p.pristine))
-	for _, dir := range []string{p.layout.Cred(), p.layout.BackupCache()} {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	home := filepath.Join(p.dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(p.label, " ", "-"), round))
+	p.leave(t)
+	home := filepath.Join(p.dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(p.label, " ", ""), round))
 	p.run(t, nil, "", "mkdir", home)
+	p.run(t, nil, "", "cp", "-a", p.pristine, p.layout.Etc())
+	p.run(t, nil, "", "mkdir", "-p", p.layout.BackupCache())
+	p.home, p.turn = home, p
 	p.identity = filepath.Join(home, "identity.key")
 	credentials := filepath.Join(home, "s3.toml")
 	p.writeFile(t, credentials, fmt.Sprintf("access_key_id = %q\nsecret_access_key = %q\n", p.store.AccessKey, p.store.SecretKey))
@@ -68,27 +86,35 @@ func (p *practice) start(t testing.TB, round int) {
 
 func (p *practice) backup(t testing.TB) cost {
 	t.Helper()
+	p.take(t)
 	c, _ := p.practicectl(t, append([]string{"backup", "run", "--cron"}, p.flags...)...)
 	return c
 }
 
 func (p *practice) restore(t testing.TB, target string) cost {
 	t.Helper()
+	p.take(t)
 	c, _ := p.practicectl(t, "restore", "run", "latest", "--identity", p.identity, "--target", target, "--prove", "never", "--cron")
 	return c
 }
 
 func (p *practice) database(target string) string { return filepath.Join(target, "pg") }
 
-func (p *practice) repair(testing.TB, string) (cost, bool) { return cost{}, false }
+func (p *practice) repair(t testing.TB, target string) (cost, bool) {
+	t.Helper()
+	p.take(t)
+	c, _ := p.practicectl(t, "restore", "run", "latest", "--identity", p.identity, "--target", target, "--in-place", "--yes", "--prove", "never", "--cron")
+	return c, true
+}
 
 func (p *practice) verify(t testing.TB) cost {
 	t.Helper()
+	p.take(t)
 	c, _ := p.practicectl(t, "backup", "verify", "--identity", p.identity, "--cron")
 	return c
 }
 
-// pgBackRest is Debian's, with block-wise encryption, zstd and two workers.
+// pgBackRest is Debian's, with encryption, zstd and two workers.
 type pgBackRest struct{ *machine }
 
 // archiving is a file that says that pgBackRest has a repository, to which PostgreSQL then sends its log.
