@@ -16,6 +16,7 @@ import (
 // store is the S3 server that all programs share; they are told apart by the prefix.
 type store struct {
 	*testenv.S3Server
+	Line   string // what the programs are told; Endpoint, or a proxy before it
 	Bucket string
 	client *http.Client
 }
@@ -23,6 +24,7 @@ type store struct {
 func newStore(t testing.TB) *store {
 	t.Helper()
 	s := &store{S3Server: testenv.MinIO(t)}
+	s.Line = s.Endpoint
 	s.Bucket = s.NewBucket(t, false)
 	pem, err := os.ReadFile(s.CAFile)
 	if err != nil {

@@ -71,7 +71,7 @@ func (p *practice) start(t testing.TB, round int) {
 	p.identity = filepath.Join(home, "identity.key")
 	credentials := filepath.Join(home, "s3.toml")
 	p.writeFile(t, credentials, fmt.Sprintf("access_key_id = %q\nsecret_access_key = %q\n", p.store.AccessKey, p.store.SecretKey))
-	init := []string{"backup", "init", "--store", "s3://" + p.store.Bucket + "/" + filepath.Base(home), "--endpoint", p.store.Endpoint,
+	init := []string{"backup", "init", "--store", "s3://" + p.store.Bucket + "/" + filepath.Base(home), "--endpoint", p.store.Line,
 		"--credentials-file", credentials, "--owner-key-out", filepath.Join(home, "owner.pem")}
 	for _, file := range []string{p.identity, filepath.Join(home, "second.key")} {
 		_, out := p.practicectl(t, "key", "generate", "--out", file, "--json")
@@ -128,7 +128,7 @@ func (b pgBackRest) name() string { return "pgBackRest" }
 
 func (b pgBackRest) start(t testing.TB, round int) {
 	t.Helper()
-	_, port, _ := strings.Cut(strings.TrimPrefix(b.store.Endpoint, "https://"), ":")
+	_, port, _ := strings.Cut(strings.TrimPrefix(b.store.Line, "https://"), ":")
 	b.writeFile(t, b.archiving(), strings.Join([]string{"[global]",
 		"repo1-type=s3", "repo1-s3-bucket=" + b.store.Bucket, "repo1-s3-endpoint=localhost", // it takes no address for a name
 		"repo1-storage-port=" + port, "repo1-s3-region=us-east-1",
@@ -181,7 +181,7 @@ func (r *restic) line(args ...string) []string {
 
 func (r *restic) start(t testing.TB, round int) {
 	t.Helper()
-	r.env = []string{fmt.Sprintf("RESTIC_REPOSITORY=s3:%s/%s/restic-%d", r.store.Endpoint, r.store.Bucket, round), "RESTIC_PASSWORD=correct horse battery staple",
+	r.env = []string{fmt.Sprintf("RESTIC_REPOSITORY=s3:%s/%s/restic-%d", r.store.Line, r.store.Bucket, round), "RESTIC_PASSWORD=correct horse battery staple",
 		"AWS_ACCESS_KEY_ID=" + r.store.AccessKey, "AWS_SECRET_ACCESS_KEY=" + r.store.SecretKey, "RESTIC_CACHE_DIR=" + filepath.Join(r.dir, fmt.Sprintf("restic-%d", round))}
 	r.run(t, r.env, "", r.line("init", "--repository-version", "2")...)
 }
@@ -191,7 +191,7 @@ func (r *restic) backup(t testing.TB) cost {
 	conn := r.connect(t)
 	begin, end := `SELECT pg_backup_start('restic', true)`, `SELECT pg_backup_stop(false)`
 	execSQL(t, conn, begin)
-	c, _ := r.run(t, r.env, "", r.line("backup", "--exclude", filepath.Join(r.cluster.Data, "pg_wal")+"/*", r.cluster.Data)...)
+	c, _ := r.run(t, r.env, "", r.line("backup", "--exclude", filepath.Join(r.cluster.Data, "pg_wal")+"/*", "--exclude", "pg_internal.init*", r.cluster.Data)...)
 	execSQL(t, conn, end)
 	return c
 }
