@@ -169,6 +169,12 @@ func (v *verification) references(ctx context.Context, snapshots []repo.Snapshot
 	return packs, log, nil
 }
 
+// How objects are read to be compared with their checksums: so many at once, each through so many bytes of memory.
+const (
+	scrubs      = 8
+	scrubBuffer = 256 << 10
+)
+
 // content reads every object and compares it with its checksum.
 func (v *verification) content(ctx context.Context, packs map[repo.PackID]int64, log map[string]repo.WALObject, p progress.Reporter) error {
 	var total int64
@@ -181,26 +187,37 @@ func (v *verification) content(ctx context.Context, packs map[repo.PackID]int64,
 	task := p.Task("verify", progress.Bytes, total)
 	defer task.Done()
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	check := func(read func() ([]byte, error), count *int) {
+	g.SetLimit(scrubs)
+	bufs := make(chan []byte, scrubs)
+	for range scrubs {
+		bufs <- make([]byte, scrubBuffer)
+	}
+	check := func(read func(buf []byte) (int64, error), count *int) {
 		g.Go(func() error {
-			data, err := read()
+			buf := <-bufs
+			defer func() { bufs <- buf }()
+			n, err := read(buf)
 			if err != nil {
 				return v.problem(err)
 			}
-			task.Add(int64(len(data)))
+			task.Add(n)
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			*count++
-			v.rep.Bytes += int64(len(data))
+			v.rep.Bytes += n
 			return nil
 		})
 	}
 	for id, size := range packs {
-		check(func() ([]byte, error) { return restore.FetchPack(ctx, v.repo, repo.StoredPack{ID: id, Size: size}) }, &v.rep.Packs)
+		check(func(buf []byte) (int64, error) {
+			return restore.CheckPack(ctx, v.repo, repo.StoredPack{ID: id, Size: size}, buf)
+		}, &v.rep.Packs)
 	}
 	for _, o := range log {
-		check(func() ([]byte, error) { return wal.Fetch(ctx, v.repo, o) }, &v.rep.Log)
+		check(func([]byte) (int64, error) {
+			data, err := wal.Fetch(ctx, v.repo, o)
+			return int64(len(data)), err
+		}, &v.rep.Log)
 	}
 	return g.Wait()
 }

@@ -3,6 +3,7 @@ package restore
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 
@@ -16,6 +17,31 @@ import (
 // FetchPack reads a pack and compares it with its name, which is its checksum; that needs no key.
 func FetchPack(ctx context.Context, r *repo.Repo, want repo.StoredPack) ([]byte, error) {
 	return r.ReadProved(ctx, "read the pack", want.ID.Key(), want.Size, repo.MaxPack, repo.Sum(want.ID.String()))
+}
+
+// CheckPack compares a pack with its name and keeps nothing of it: a repository is verified in little memory. What does not agree
+// is read once more as [FetchPack] does, which also finds it elsewhere. It returns the bytes of the pack.
+func CheckPack(ctx context.Context, r *repo.Repo, want repo.StoredPack, buf []byte) (int64, error) {
+	sum := sha256.New()
+	n, err := hashObject(ctx, r, want.ID.Key(), sum, buf)
+	if err == nil && n == want.Size && bytes.Equal(sum.Sum(nil), want.ID[:]) {
+		return n, nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return n, err
+	}
+	data, err := FetchPack(ctx, r, want)
+	return int64(len(data)), err
+}
+
+func hashObject(ctx context.Context, r *repo.Repo, key string, sum io.Writer, buf []byte) (int64, error) {
+	rc, err := r.Store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return 0, err
+	}
+	// Only the reader of io.CopyBuffer may use the buffer: neither end may take over the copying.
+	n, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{rc}, buf)
+	return n, errors.Join(err, rc.Close())
 }
 
 // whole reads and opens a pack into buf. It does not compare the pack with its name, which would cost a hash of everything:
