@@ -15,10 +15,11 @@ import (
 
 // Target says what is restored where to.
 type Target struct {
-	Snapshot string   // "latest" or the beginning of an id
-	Dir      string   // does not exist yet, or is empty; gets the folders pg, files and tablespaces. Empty: only to look
-	InPlace  bool     // Dir is a stopped database's data folder, or what an earlier restore made, and becomes the snapshot by its differences
-	Paths    []string // only these files and folders, such as "files/etc/practice/*"; none: everything
+	Snapshot    string   // "latest" or the beginning of an id
+	Dir         string   // does not exist yet, or is empty; gets the folders pg, files and tablespaces. Empty: only to look
+	InPlace     bool     // Dir is a stopped database's data folder, or what an earlier restore made, and becomes the snapshot by its differences
+	Paths       []string // only these files and folders, such as "files/etc/practice/*"; none: everything
+	ClusterOnly bool     // the database without the files beside it
 	// Point is the moment to which log is replayed; nil: the end of the snapshot. "latest" is then the newest snapshot before it.
 	Point *Point
 }
@@ -45,7 +46,7 @@ func PlanRestore(ctx context.Context, r *Repo, want Target) (*RestorePlan, error
 	if err != nil {
 		return nil, err
 	}
-	plan, err := restore.NewPlan(ctx, r, s, restore.Want{Target: want.Dir, InPlace: want.InPlace, Paths: want.Paths})
+	plan, err := restore.NewPlan(ctx, r, s, restore.Want{Target: want.Dir, InPlace: want.InPlace, Paths: want.Paths, ClusterOnly: want.ClusterOnly})
 	if err != nil || want.Dir == "" || want.InPlace {
 		return plan, err
 	}

@@ -81,7 +81,7 @@ func (p *Plan) checkStopped() error {
 }
 
 // only tells whether a tree is laid at all: a data folder gets nothing but the cluster.
-func (p *Plan) only(tree string) bool { return p.data != "." || tree == dataDir }
+func (p *Plan) only(tree string) bool { return p.data != "." && !p.alone || tree == dataDir }
 
 // DataDir is the folder of the cluster in a copy that was laid in dir.
 func (p *Plan) DataDir(dir string) string { return filepath.Join(dir, p.data) }

@@ -11,9 +11,10 @@ import (
 
 // Want says what of a snapshot is restored where to.
 type Want struct {
-	Target  string   // "": only to look
-	InPlace bool     // the target has something already, which becomes the snapshot by its differences
-	Paths   []string // only these files and folders, see [Plan.Paths]; none: all
+	Target      string   // "": only to look
+	InPlace     bool     // the target has something already, which becomes the snapshot by its differences
+	Paths       []string // only these files and folders, see [Plan.Paths]; none: all
+	ClusterOnly bool     // the database without the files beside it
 }
 
 // Plan is what a restore will do. It is made once, shown, and executed as it is.
@@ -46,6 +47,7 @@ type Plan struct {
 	jobs   map[repo.PackID]*packJob
 	zeros  []op   // pages of zeros to write over something else
 	data   string // folder of the cluster below the target
+	alone  bool   // the cluster without the files beside it
 
 	suspects suspects
 	traffic
@@ -59,7 +61,7 @@ type traffic struct {
 // NewPlan opens the snapshot s and reads its trees. Error kinds: Auth (identity), Usage (a pattern), NotFound (nothing matches),
 // Integrity naming the object, Unreachable.
 func NewPlan(ctx context.Context, r *repo.Repo, s repo.Snapshot, want Want) (*Plan, error) {
-	p := &Plan{Key: s.Key, Snapshot: s.Header, Target: want.Target, InPlace: want.InPlace, Paths: want.Paths, repo: r, data: dataDir,
+	p := &Plan{Key: s.Key, Snapshot: s.Header, Target: want.Target, InPlace: want.InPlace, Paths: want.Paths, repo: r, data: dataDir, alone: want.ClusterOnly,
 		packs: map[repo.PackID]repo.StoredPack{}, frames: map[repo.PackID]int{}, jobs: map[repo.PackID]*packJob{}}
 	var err error
 	if p.body, err = r.Body(s); err != nil {

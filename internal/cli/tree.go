@@ -28,7 +28,7 @@ func (a *app) commands() []*cobra.Command {
 			a.group("hold", "Keep single snapshots longer than the rest", "A hold keeps a snapshot from being pruned until a day: for a court, or for peace of mind.",
 				a.backupHoldAddCmd(), a.backupHoldListCmd(), a.backupHoldRemoveCmd()), a.backupCopyCmd(), a.backupHealCmd()),
 		a.group("restore", "Bring a snapshot back", "A restore lays a snapshot into a new folder and proves it, or brings a stopped database back in place with a way back.",
-			a.restorePlanCmd(), a.restoreRunCmd(), a.restoreUndoCmd()),
+			a.restorePlanCmd(), a.restoreRunCmd(), a.restoreUndoCmd(), a.restoreTableCmd(), a.restoreDocumentCmd()),
 		a.group("drill", "Prove that the backups can be restored", "A drill restores a snapshot only to prove that it works, measures it, and leaves signed evidence.",
 			a.drillRunCmd(), a.drillListCmd(), a.drillReportCmd()),
 		a.group("config", "Show and check the configuration", "The one configuration file of an instance, practice.toml.",
