@@ -66,12 +66,12 @@ func (r *run) extract(ctx context.Context, s scratchOptions, snapshot string, fn
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	err = writeNew(s.out, func(w io.Writer) error { return fn(from, w) })
+	err = writeWhole(s.out, func(w io.Writer) error { return fn(from, w) })
 	return errors.Join(err, from.Close())
 }
 
-// writeNew writes a file that only its owner reads, and puts it in place when it is whole.
-func writeNew(path string, fn func(w io.Writer) error) error {
+// writeWhole writes a file that only its owner reads, and puts it in place when it is whole.
+func writeWhole(path string, fn func(w io.Writer) error) error {
 	tmp := path + ".unverified"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
