@@ -75,13 +75,14 @@ func (r *Repo) Holds(ctx context.Context, now time.Time) (holds []Hold, ignored 
 	const op = "read the holds of"
 	ended := map[string]bool{}
 	var all []Hold
-	for info, err := range ListAll(ctx, r.Store, HoldPrefix) {
-		if err != nil {
-			return nil, nil, StoreError(op, r.Store, HoldPrefix, err)
-		}
+	there, err := listAll(ctx, r.Store, HoldPrefix)
+	if err != nil {
+		return nil, nil, StoreError(op, r.Store, HoldPrefix, err)
+	}
+	for _, one := range there {
 		var h Hold
-		_, err := r.ReadProved(ctx, op, info.Key, 0, maxDocument, func(data []byte) (err error) {
-			h, err = ParseHold(info.Key, data, r.Root, r.Settings)
+		_, _, err := r.readFirst(ctx, op, one, maxDocument, func(data []byte) (err error) {
+			h, err = ParseHold(one.Key, data, r.Root, r.Settings)
 			return err
 		})
 		switch {

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -76,61 +77,84 @@ func readVersion(ctx context.Context, st objstore.Store, key, version string, si
 	return readAll(rc, size, size)
 }
 
-// GenuineVersion finds the version of a pack that its name vouches for, when what is to be seen under the name is another
-// object or none: for readers of parts, which notice that only when they open them. ok is false when there is none, or only the
-// newest one.
-func GenuineVersion(ctx context.Context, st objstore.Store, p StoredPack) (version string, ok bool) {
-	prove := Sum(p.ID.String())
-	for v := range olderVersions(ctx, st, p.ID.Key()) {
-		if v.Size != p.Size {
-			continue
-		}
-		if data, err := readVersion(ctx, st, p.ID.Key(), v.Version, v.Size); err == nil && prove(data) == nil {
-			return v.Version, true
-		}
-	}
-	return "", false
-}
-
-// ListAll yields the objects under prefix, also those that a delete marker hides, each with the size and the time of its
-// oldest version: the one that was created; what came later can only have been put over it. In a store that keeps no versions,
-// or does not tell them, it is a plain list. Errors are the store's.
+// ListAll yields the objects under prefix, also those that a delete marker hides, each as its oldest version: the one that was
+// created; what came later can only have been put over it. In a store that keeps no versions, or does not tell them, it is a
+// plain list. Errors are the store's.
 func ListAll(ctx context.Context, st objstore.Store, prefix string) iter.Seq2[objstore.Info, error] {
 	return func(yield func(objstore.Info, error) bool) {
-		oldest, err := oldestVersions(ctx, st, prefix)
-		if err != nil && (errors.Is(err, objstore.ErrUnreachable) || ctx.Err() != nil) {
+		all, err := listAll(ctx, st, prefix)
+		if err != nil {
 			yield(objstore.Info{}, err)
 			return
 		}
-		if err != nil {
-			for info, err := range st.List(ctx, prefix) {
-				if !yield(info, err) {
-					return
-				}
-			}
-			return
-		}
-		for _, info := range oldest {
-			if !yield(info, nil) {
+		for _, one := range all {
+			if !yield(one.Info, nil) {
 				return
 			}
 		}
 	}
 }
 
-func oldestVersions(ctx context.Context, st objstore.Store, prefix string) ([]objstore.Info, error) {
-	var out []objstore.Info
-	for v, err := range st.AllVersions(ctx, prefix) {
-		switch {
-		case err != nil:
+// listed is the oldest version of an object and what lies over it.
+type listed struct {
+	objstore.Info
+	over   int  // newer versions and delete markers
+	hidden bool // the newest is a delete marker
+}
+
+// shadow says in words what lies over the object; nil: nothing does.
+func (l listed) shadow() error {
+	switch {
+	case l.hidden:
+		return errors.New("a delete marker hides it")
+	case l.over > 0:
+		return fmt.Errorf("%d newer versions lie over it", l.over)
+	}
+	return nil
+}
+
+func listAll(ctx context.Context, st objstore.Store, prefix string) ([]listed, error) {
+	out, err := oldestVersions(st.AllVersions(ctx, prefix))
+	if err != nil && !errors.Is(err, objstore.ErrUnreachable) && ctx.Err() == nil {
+		out, err = oldestVersions(st.List(ctx, prefix))
+	}
+	return out, err
+}
+
+func oldestVersions(all iter.Seq2[objstore.Info, error]) ([]listed, error) {
+	var out []listed
+	newer := listed{} // delete markers seen of the present key
+	for v, err := range all {
+		if err != nil {
 			return nil, err
+		}
+		if v.Key != newer.Key {
+			newer = listed{Info: objstore.Info{Key: v.Key}, hidden: v.Deleted}
+		}
+		switch {
+		case v.Deleted && len(out) > 0 && out[len(out)-1].Key == v.Key:
+			out[len(out)-1].over++
 		case v.Deleted:
+			newer.over++
 		case len(out) > 0 && out[len(out)-1].Key == v.Key:
-			out[len(out)-1] = v
+			out[len(out)-1].Info = v
+			out[len(out)-1].over++
 		default:
-			out = append(out, v)
+			out = append(out, listed{v, newer.over, newer.hidden})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b objstore.Info) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortStableFunc(out, func(a, b listed) int { return strings.Compare(a.Key, b.Key) })
 	return out, nil
+}
+
+// readFirst reads the object that was created under a name, for objects which a host signs: whoever has the host's key can put
+// another one with a good signature over it, and cannot put it below. Where that does not prove it is ReadProved.
+func (r *Repo) readFirst(ctx context.Context, op string, l listed, limit int64, prove func(data []byte) error) ([]byte, error, error) {
+	if l.over > 0 && l.Version != "" && l.Size <= limit {
+		data, err := readVersion(ctx, r.Store, l.Key, l.Version, l.Size)
+		if err == nil && prove(data) == nil {
+			return data, l.shadow(), nil
+		}
+	}
+	return r.readProved(ctx, op, l.Key, 0, limit, prove)
 }

@@ -33,11 +33,12 @@ type Snapshot struct {
 func (r *Repo) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	const op = "list the snapshots of"
 	var out []Snapshot
-	for info, err := range ListAll(ctx, r.Store, SnapshotPrefix) {
-		if err != nil {
-			return nil, StoreError(op, r.Store, "", err)
-		}
-		s, err := r.readSnapshot(ctx, info)
+	all, err := listAll(ctx, r.Store, SnapshotPrefix)
+	if err != nil {
+		return nil, StoreError(op, r.Store, "", err)
+	}
+	for _, one := range all {
+		s, err := r.readSnapshot(ctx, one)
 		if err != nil && s.Err == nil {
 			return nil, err
 		}
@@ -49,11 +50,11 @@ func (r *Repo) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	return out, nil
 }
 
-func (r *Repo) readSnapshot(ctx context.Context, info objstore.Info) (Snapshot, error) {
+func (r *Repo) readSnapshot(ctx context.Context, l listed) (Snapshot, error) {
 	const op = "read the snapshot"
-	s := Snapshot{Key: info.Key, Stored: info.Modified}
-	_, shadowed, err := r.readProved(ctx, op, info.Key, 0, maxSnapshot, func(data []byte) (err error) {
-		s.Header, s.body, err = ParseSnapshot(info.Key, data, r.Settings)
+	s := Snapshot{Key: l.Key, Stored: l.Modified}
+	_, shadowed, err := r.readFirst(ctx, op, l, maxSnapshot, func(data []byte) (err error) {
+		s.Header, s.body, err = ParseSnapshot(l.Key, data, r.Settings)
 		return err
 	})
 	if err != nil {
@@ -75,13 +76,14 @@ func (r *Repo) Find(ctx context.Context, want string) (Snapshot, error) {
 	if want == "latest" {
 		return r.latest(ctx)
 	}
-	var found []objstore.Info
-	for info, err := range ListAll(ctx, r.Store, SnapshotPrefix) {
-		if err != nil {
-			return Snapshot{}, StoreError(op, r.Store, "", err)
-		}
-		if _, _, id, err := ParseSnapshotKey(info.Key); err == nil && want != "" && strings.HasPrefix(id, want) {
-			found = append(found, info)
+	all, err := listAll(ctx, r.Store, SnapshotPrefix)
+	if err != nil {
+		return Snapshot{}, StoreError(op, r.Store, "", err)
+	}
+	var found []listed
+	for _, one := range all {
+		if _, _, id, err := ParseSnapshotKey(one.Key); err == nil && want != "" && strings.HasPrefix(id, want) {
+			found = append(found, one)
 		}
 	}
 	switch len(found) {
@@ -99,7 +101,7 @@ func (r *Repo) Latest(ctx context.Context, host string) (Snapshot, error) {
 	all, err := r.newest(ctx, SnapshotPrefix+host+"/")
 	var distrusted []error
 	for i := 0; err == nil && i < len(all); i++ {
-		s, rerr := r.readSnapshot(ctx, all[i].Info)
+		s, rerr := r.readSnapshot(ctx, all[i].listed)
 		if rerr == nil {
 			return s, errors.Join(distrusted...)
 		}
@@ -121,12 +123,12 @@ func (r *Repo) latest(ctx context.Context) (Snapshot, error) {
 	case len(all) == 0:
 		return Snapshot{}, uerr.New(uerr.NotFound, "find the newest snapshot in", r.Store.String(), errors.New("there are no snapshots"), "practicectl backup run")
 	}
-	return r.readSnapshot(ctx, all[0].Info)
+	return r.readSnapshot(ctx, all[0].listed)
 }
 
 // dated is a snapshot's object and when the snapshot was begun, as far as the store's clock bears that out.
 type dated struct {
-	objstore.Info
+	listed
 	when time.Time
 }
 
@@ -138,18 +140,19 @@ const Future = 24 * time.Hour
 // for ever.
 func (r *Repo) newest(ctx context.Context, prefix string) ([]dated, error) {
 	var out []dated
-	for info, err := range ListAll(ctx, r.Store, prefix) {
-		if err != nil {
-			return nil, StoreError("find the newest snapshot in", r.Store, "", err)
-		}
-		_, when, _, err := ParseSnapshotKey(info.Key)
+	all, err := listAll(ctx, r.Store, prefix)
+	if err != nil {
+		return nil, StoreError("find the newest snapshot in", r.Store, "", err)
+	}
+	for _, one := range all {
+		_, when, _, err := ParseSnapshotKey(one.Key)
 		if err != nil {
 			continue // nothing of ours: no snapshot has such a name
 		}
-		if when.After(info.Modified.Add(Future)) {
-			when = info.Modified
+		if when.After(one.Modified.Add(Future)) {
+			when = one.Modified
 		}
-		out = append(out, dated{info, when})
+		out = append(out, dated{one, when})
 	}
 	slices.SortStableFunc(out, func(a, b dated) int { return cmp.Or(b.when.Compare(a.when), strings.Compare(b.Key, a.Key)) })
 	return out, nil
