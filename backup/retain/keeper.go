@@ -136,11 +136,22 @@ func (k *Keeper) learn(ctx context.Context, key string, versions []string) error
 		n = min(len(versions), mostVersions)
 	}
 	for i := n - 1; i >= 0; i-- { // the first one last: it is what is noted
-		if err := k.extend(ctx, key, lock{Version: versions[i]}); err != nil {
+		if err := k.extendBelow(ctx, key, versions[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// extendBelow locks a version that something lies over. Some services do not show its lock, and refuse to shorten one with no
+// other word than for missing rights; whoever has none of these does not get to store anything locked either.
+func (k *Keeper) extendBelow(ctx context.Context, key, version string) error {
+	err := k.extend(ctx, key, lock{Version: version})
+	if uerr.KindOf(err) == uerr.Auth {
+		k.note(key, lock{version, k.until}, 1)
+		return nil
+	}
+	return err
 }
 
 // mostVersions bounds what is locked of an object under which others pile up.
@@ -217,6 +228,12 @@ func (k *Keeper) Check(ctx context.Context, fallback string) error {
 	k.mu.Unlock()
 	for key, l := range want {
 		info, err := k.Store.Stat(ctx, key)
+		if errors.Is(err, objstore.ErrNotFound) || err == nil && l.Version != "" && info.Version != l.Version {
+			if err := k.extendBelow(ctx, key, l.Version); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return repo.StoreError("read the lock of", k.Store, key, err)
 		}
