@@ -38,7 +38,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	listen VAR                     a TCP port that somebody holds until the script ends
 //	install ARG...                 a server from $FROM, or from the vendor, of 1.0.0 on free ports: $PORT, $PGPORT, $URL
 //	patients N                     N patients named Kanarienvogel, after the first administrator anna
-//	sql QUERY                      asks the installed database, which must answer
+//	sql [--admin] QUERY            asks the installed database, which must answer; --admin: as its superuser
 //	restored DIR QUERY             starts the database that was restored into DIR, asks it, stops it
 //	https CODE METHOD PATH         asks the server, whose certificate authority is trusted
 //	s3 start|stop|resume           a server of its own: $S3 is its endpoint, s3.toml its credentials, the bucket "offsite"

@@ -33,9 +33,13 @@ func layout(ts *testscript.TestScript) paths.Layout {
 
 // ask runs a query as the role that sees every row and prints the answer, one row a line.
 func ask(ts *testscript.TestScript, c *pgcluster.Cluster, query string, args ...any) {
+	askAs(ts, c, pgcluster.RoleMigrate, query, args...)
+}
+
+func askAs(ts *testscript.TestScript, c *pgcluster.Cluster, role, query string, args ...any) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	conn, err := c.Connect(ctx, pgcluster.RoleMigrate, pgcluster.DefaultDatabase)
+	conn, err := c.Connect(ctx, role, pgcluster.DefaultDatabase)
 	ts.Check(err)
 	defer func() { _ = conn.Close(ctx) }() // all was read
 	rows, err := conn.Query(ctx, query, args...)
@@ -61,6 +65,10 @@ func installed(ts *testscript.TestScript) *pgcluster.Cluster {
 
 func sql(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1, "sql QUERY")
+	if args[0] == "--admin" && len(args) > 1 {
+		askAs(ts, installed(ts), pgcluster.Superuser, args[1])
+		return
+	}
 	ask(ts, installed(ts), args[0])
 }
 

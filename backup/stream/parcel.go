@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"time"
 
 	"practicectl/backup/repo"
@@ -55,9 +56,9 @@ func (p *parcel) pack(plain []byte, r *repo.Repo, mark *wal.Marker) (key string,
 
 // lockedStore is the store of the repository; where it locks objects, log is locked for as long as every moment shall be
 // restorable. A snapshot extends the locks of the log that it needs itself.
-func lockedStore(r *repo.Repo, now func() time.Time) objstore.Store {
+func lockedStore(r *repo.Repo, o Options) objstore.Store {
 	if !r.Keys.Pin.ObjectLock {
 		return r.Store
 	}
-	return retain.Locked(r.Store, func() time.Time { return retain.LogUntil(now(), retain.Daily.Period()) })
+	return retain.Locked(r.Store, func() time.Time { return retain.LogUntil(o.Now(), cmp.Or(o.Window, retain.Daily.Period())) })
 }

@@ -125,7 +125,16 @@ func (s *streamer) save() error {
 	if n := len(s.st.Gaps); n > keepGaps {
 		s.st.Gaps = s.st.Gaps[n-keepGaps:]
 	}
-	return writeFile(s.o.Dir, stateFile, s.st)
+	return Write(s.o.Dir, s.st)
+}
+
+// Write keeps a state in the folder of a stream. Error kinds: NoSpace, Precond.
+func Write(dir string, s State) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return uerr.New(uerr.Precond, "keep the state of the log stream", dir, err, "run the command as the account that owns the instance")
+	}
+	s.Format = stateFormat
+	return writeFile(dir, stateFile, s)
 }
 
 func writeFile(dir, name string, v any) error {

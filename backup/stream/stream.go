@@ -26,11 +26,12 @@ import (
 
 // Options of a stream.
 type Options struct {
-	ConnString string // of a role with REPLICATION
-	Dir        string // keeps the state and the spool; nobody else may write there
-	Spool      int64  // bytes that the spool may hold; 0: a tenth of the free disk, at most 4 GiB
-	Once       bool   // store what the server has now, then end
-	Piece      int    // bytes at which a piece is cut; 0: 1 MiB
+	ConnString string        // of a role with REPLICATION
+	Dir        string        // keeps the state and the spool; nobody else may write there
+	Spool      int64         // bytes that the spool may hold; 0: a tenth of the free disk, at most 4 GiB
+	Window     time.Duration // how long log is locked, in a store that locks objects; 0: as long as a daily snapshot
+	Once       bool          // store what the server has now, then end
+	Piece      int           // bytes at which a piece is cut; 0: 1 MiB
 	Now        func() time.Time
 	After      func(time.Duration) <-chan time.Time // a clock for tests; nil: time.After
 	Warn       func(format string, args ...any)     // what somebody should know, once for each event
@@ -125,7 +126,7 @@ func open(r *repo.Repo, o Options) (*streamer, error) {
 	if err := os.MkdirAll(filepath.Join(o.Dir, spoolDir), 0o700); err != nil {
 		return nil, uerr.New(uerr.Precond, op, o.Dir, err, "run the command as the account that owns the instance")
 	}
-	s := &streamer{o: o, repo: r, store: lockedStore(r, o.Now), mark: wal.NewMarker(*r.Keys.Index), slot: SlotName(r), wake: make(chan struct{}, 1), compact: make(chan *unit, 2)}
+	s := &streamer{o: o, repo: r, store: lockedStore(r, o), mark: wal.NewMarker(*r.Keys.Index), slot: SlotName(r), wake: make(chan struct{}, 1), compact: make(chan *unit, 2)}
 	var err error
 	if s.st, err = Read(o.Dir); err != nil && uerr.KindOf(err) != uerr.NotFound {
 		return nil, err

@@ -67,7 +67,12 @@ func (r *run) agentOptions(l paths.Layout) (svc.AgentOptions, error) {
 	return svc.AgentOptions{
 		Socket: l.AgentSocket(), Lock: l.Lock("agent"), Dir: filepath.Join(l.Var(), "agent"), JobLogs: filepath.Join(l.Log(), "jobs"),
 		Version: buildinfo.Version(), NodeID: id, Now: r.now, Location: r.location(), Supervisor: svc.SupervisorOptions{Env: env},
-		Note: r.note, Started: func(ctx context.Context) { r.finishUpdate(ctx, r.note) },
+		Note: r.note, Started: func(ctx context.Context) {
+			r.finishUpdate(ctx, r.note)
+			if err := r.ensureStream(ctx); err != nil && ctx.Err() == nil {
+				r.note("the stream of the log: %v", err)
+			}
+		},
 	}, nil
 }
 

@@ -69,6 +69,7 @@ func (r *run) backupRun(ctx context.Context) error {
 	if pinned := backup.Follow(l.Cred(), repository); pinned != nil && err == nil {
 		err = pinned
 	}
+	r.noteSnapshot(l, rep)
 	// A snapshot of a damaged database is stored and shown, and the damage is the error.
 	res := backupRunResult{Report: rep}
 	var notCopied error

@@ -31,7 +31,8 @@ type statusReport struct {
 	Ready       bool             `json:"ready"` // the core server answers /readyz
 	Backup      *lastRun         `json:"backup,omitempty"`
 	Verify      *lastRun         `json:"verify,omitempty"`
-	Weaker      []string         `json:"backup_weaker"` // what the store of the backups leaves open
+	Stream      *streamStatus    `json:"stream,omitempty"` // of the write-ahead log
+	Weaker      []string         `json:"backup_weaker"`    // what the store of the backups leaves open
 	Copies      []copyStatus     `json:"copies,omitempty"`
 	KeyCheck    *lastRun         `json:"key_check,omitempty"` // that an identity opens the backups
 	Drill       *lastRun         `json:"drill,omitempty"`     // the last one that this machine did, or saw in the store
@@ -42,6 +43,7 @@ type statusReport struct {
 
 	now     time.Time
 	overdue bool // something has not succeeded for too long
+	gap     bool // log is missing in the repository
 }
 
 // How old the last good backup may be.
@@ -64,7 +66,7 @@ unknown. With --prom it is the figures in Prometheus' text format.`,
 		Examples: []string{"practicectl status", "practicectl status --prefix ~/practice --json", "practicectl status --nagios"},
 		Args:     cobra.NoArgs,
 		NoFiles:  true,
-		Exits:    []uerr.Kind{uerr.NotFound, uerr.Overdue},
+		Exits:    []uerr.Kind{uerr.NotFound, uerr.Overdue, uerr.WALGap},
 		Flags: func(f *pflag.FlagSet) {
 			f.BoolVar(&nagios, "nagios", false, "one line and the exit codes of Nagios plug-ins")
 			f.BoolVar(&prom, "prom", false, "the figures in Prometheus' text format")
@@ -102,8 +104,11 @@ func (s *statusReport) verdict() error {
 		return nil
 	}
 	kind := uerr.Failed
-	if s.Ready && s.overdue {
+	switch {
+	case s.Ready && s.overdue:
 		kind = uerr.Overdue
+	case s.Ready && s.gap:
+		kind = uerr.WALGap
 	}
 	return uerr.New(kind, "the practice is not safe", "", errors.New(s.Reasons[0]), s.Next)
 }
@@ -141,6 +146,7 @@ func (r *run) status(ctx context.Context) (*statusReport, error) {
 	}
 	s.backups(l, cfg, r.now())
 	if cfg.Backup.Store != "" {
+		s.stream(l, cfg, r.now())
 		s.drills(l, r.now())
 	}
 	if ways, err := r.scheduleBackends(ctx, l); err == nil {
@@ -205,6 +211,9 @@ func showStatus(w io.Writer, s *statusReport, now time.Time) {
 		rows = append(rows, []string{"backups", what})
 	}
 	rows = append(rows, []string{"last backup", lastText(s.Backup, now)}, []string{"last check of it", lastText(s.Verify, now)})
+	if s.Stream != nil {
+		rows = append(rows, []string{"log", streamText(s.Stream)})
+	}
 	for _, one := range s.Copies {
 		rows = append(rows, []string{"last copy to " + one.Name, lastText(one.Last, now)})
 	}

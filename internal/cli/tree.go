@@ -24,7 +24,7 @@ func (a *app) commands() []*cobra.Command {
 			a.group("escrow", "Divide an identity among several people", "Any two of three people, say, can open the backups together, and none of them alone.",
 				a.keyEscrowSplitCmd(), a.keyEscrowCombineCmd())),
 		a.group("backup", "Take, list and verify encrypted snapshots", "Snapshots of the database and the configuration in a folder or an S3 bucket, encrypted so that this host cannot read them.",
-			a.backupInitCmd(), a.backupRunCmd(), a.backupListCmd(), a.backupShowCmd(), a.backupVerifyCmd(), a.backupPruneCmd(),
+			a.backupInitCmd(), a.backupRunCmd(), a.backupStreamCmd(), a.backupListCmd(), a.backupShowCmd(), a.backupVerifyCmd(), a.backupPruneCmd(),
 			a.group("hold", "Keep single snapshots longer than the rest", "A hold keeps a snapshot from being pruned until a day: for a court, or for peace of mind.",
 				a.backupHoldAddCmd(), a.backupHoldListCmd(), a.backupHoldRemoveCmd()), a.backupCopyCmd(), a.backupHealCmd()),
 		a.group("restore", "Bring a snapshot back", "A restore lays a snapshot into a new folder and proves it, or brings a stopped database back in place with a way back.",

@@ -61,6 +61,8 @@ type Backup struct {
 	Paths       []string `toml:"paths" json:"paths"`             // extra files and folders
 	Limit       string   `toml:"limit" json:"limit"`             // upload limit, such as "2MiB/s"; empty: none
 	LimitHours  string   `toml:"limit_hours" json:"limit_hours"` // when it holds, such as "mon-fri 07:00-19:00"; empty: always
+	Stream      bool     `toml:"stream" json:"stream"`           // the agent stores the write-ahead log while it is written
+	Spool       string   `toml:"spool" json:"spool"`             // what may wait on this disk while the store is away, such as "4GiB"; empty: a tenth of the free disk, at most 4 GiB
 	Keep        Keep     `toml:"keep" json:"keep"`
 	Copies      []Copy   `toml:"copy,omitempty" json:"copy"`
 }

@@ -82,3 +82,15 @@ func (h Hours) Contain(t time.Time) bool {
 	}
 	return on(t.Weekday()) && minute >= h.From || on((t.Weekday()+6)%7) && minute < h.To
 }
+
+// ParseSize reads "4GiB", "500MiB" or "1000000B": bytes. Empty is 0.
+func ParseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := ParseRate(s + "/s")
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number of bytes", s)
+	}
+	return n, nil
+}

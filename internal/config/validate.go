@@ -112,6 +112,9 @@ func (f *File) validateBackup(add func(key, format string, args ...any)) {
 		add("backup.recipients", "%d different recipients: at least two are needed, so that one lost identity loses nothing", n)
 	}
 	validateStore("backup", b.Store, b.Endpoint, b.Limit, b.LimitHours, add)
+	if _, err := ParseSize(b.Spool); err != nil {
+		add("backup.spool", "%v", err)
+	}
 	seen := map[string]bool{b.Store: true}
 	for i, c := range b.Copies {
 		key := fmt.Sprintf("backup.copy %d", i+1)

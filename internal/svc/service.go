@@ -19,11 +19,13 @@ const (
 	Database = "database"
 	Server   = "server"
 	Mirror   = "mirror"
+	// BackupStream stores the write-ahead log while it is written.
+	BackupStream = "backup-stream"
 )
 
 // Service is one long-running program in the foreground. It is plain data: it travels to the agent as JSON.
 type Service struct {
-	Name        string        `json:"name"`    // "database", "server", "mirror"
+	Name        string        `json:"name"`    // "database", "server", "mirror", "backup-stream"
 	Command     []string      `json:"command"` // absolute program, then its arguments
 	Env         []string      `json:"env"`     // "NAME=value", added to the agent's own; no secrets
 	Dir         string        `json:"dir"`     // working directory; empty: "/"

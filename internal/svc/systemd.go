@@ -30,7 +30,7 @@ type Systemd struct {
 var _ Manager = Systemd{}
 
 // accounts are the system users that the services run as.
-var accounts = map[string]string{Database: "practice-db", Server: "practice-server", Mirror: "practice-mirror", "agent": "practice-agent"}
+var accounts = map[string]string{Database: "practice-db", Server: "practice-server", Mirror: "practice-mirror", BackupStream: "practice-backup", "agent": "practice-agent"}
 
 // Systemctl runs the real systemctl and returns what it said.
 func Systemctl(ctx context.Context, args ...string) (string, error) {
@@ -56,7 +56,7 @@ func (m Systemd) Unit(s Service) string {
 	case Database:
 		// Crash recovery may take long and must not be killed, and memory pressure hits everything else first.
 		u.Network, u.NeverKill = unit.Localhost, true
-	case Mirror, "agent":
+	case Mirror, BackupStream, "agent":
 		u.Network = unit.Anywhere
 	}
 	for _, a := range s.After {
@@ -154,7 +154,7 @@ func parseShow(name, out string) Status {
 // List returns the units of the instance, the database first.
 func (m Systemd) List(ctx context.Context) ([]Status, error) {
 	all := []Status{}
-	for _, name := range []string{Database, Server, Mirror} {
+	for _, name := range []string{Database, Server, BackupStream, Mirror} {
 		st, err := m.Status(ctx, name)
 		if uerr.KindOf(err) == uerr.NotFound {
 			continue
