@@ -409,6 +409,6 @@ func (s *streamer) trouble(err error) {
 		s.st.Since = s.o.Now().UTC()
 		s.warn("%v", err)
 	}
-	s.st.Problem = err.Error()
+	s.st.Problem, s.cause = err.Error(), err
 	_ = s.save() // a disk that is full shows itself elsewhere
 }

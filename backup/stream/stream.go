@@ -77,6 +77,7 @@ type streamer struct {
 	fresh    bool                    // nothing of that segment is stored yet
 	stopping bool                    // cut what there is at once
 	restart  context.CancelCauseFunc // ends the session
+	cause    error                   // of the problem in the state
 	compact  chan *unit
 	joining  int // units that wait to be stored in one piece, or are just being so
 }
@@ -199,13 +200,17 @@ func (s *streamer) drain(work, grace context.Context) error {
 	for {
 		s.mu.Lock()
 		left := len(s.queue) > 0 || s.uncut() > 0 || s.joining > 0
-		problem := s.st.Problem
+		problem, cause := s.st.Problem, s.cause
 		s.mu.Unlock()
 		switch {
 		case !left:
 			return nil
 		case s.o.Once && problem != "":
-			return uerr.New(uerr.Unreachable, "store the log in", s.store.String(), errors.New(problem), "run the same command again")
+			kind := uerr.Unreachable
+			if k := uerr.KindOf(cause); k != uerr.Failed {
+				kind = k
+			}
+			return uerr.New(kind, "store the log in", s.store.String(), cause, "run the same command again")
 		}
 		select {
 		case <-work.Done():
