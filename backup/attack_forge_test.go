@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -245,7 +246,8 @@ func (a *attacked) poison(t *testing.T, path string) {
 	var pack bytes.Buffer
 	sealer, err := sealed.Seal(&pack, a.host().Recipients...)
 	if err == nil {
-		err = repo.PackPlaintext(sealer, []repo.Frame{{Data: enc.EncodeAll(garbage, nil), Size: len(garbage)}})
+		plain := repo.NewPackWriter(sealer)
+		err = errors.Join(plain.Add(repo.Frame{Data: enc.EncodeAll(garbage, nil), Size: len(garbage)}), plain.Close())
 	}
 	if err == nil {
 		err = sealer.Close()

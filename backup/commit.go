@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"practicectl/backup/collect"
+	"practicectl/backup/pagemap"
 	"practicectl/backup/repo"
 	"practicectl/internal/objstore"
 	"practicectl/internal/uerr"
 )
 
 func (j *job) verifyPacks(ctx context.Context) error {
-	if err := j.writer.VerifyStored(ctx, j.used); err != nil {
+	if err := j.writer.VerifyStored(ctx); err != nil {
 		return err
 	}
 	j.crash("packs verified")
@@ -38,8 +39,21 @@ func (j *job) writeIndex(ctx context.Context) error {
 func (j *job) writeLists(ctx context.Context) error {
 	inline, lists, order := repo.SplitPacks(j.used)
 	j.header.Packs, j.header.PackLists = inline, order
+	stored := map[string]bool{}
+	if len(lists) > 0 {
+		for info, err := range j.repo.Store.List(ctx, repo.PackListPrefix) {
+			if err != nil {
+				return repo.StoreError("look for the lists of packs in", j.repo.Store, "", err)
+			}
+			stored[info.Key] = true
+		}
+	}
 	for name, data := range lists {
 		key := repo.PackListPrefix + name
+		if stored[key] {
+			j.stored = append(j.stored, key)
+			continue
+		}
 		switch err := repo.Create(ctx, j.repo.Store, key, data); {
 		case errors.Is(err, objstore.ErrExists):
 			j.stored = append(j.stored, key)
@@ -97,6 +111,9 @@ func (j *job) readBack(ctx context.Context) error {
 	j.header, _, err = repo.ParseSnapshot(j.key, data, j.repo.Settings)
 	if err != nil {
 		return repo.Tampered(op, j.repo.Store, j.key, err)
+	}
+	if err := pagemap.Sweep(j.o.Cache, j.header.ID); err != nil {
+		return repo.CacheError(j.o.Cache, err)
 	}
 	return j.writer.Committed()
 }

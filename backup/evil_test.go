@@ -57,11 +57,11 @@ func evilSnapshot(t *testing.T, tree string, entries []intake.File) *Repo {
 func (j *job) commitFiles(t *testing.T, tree string, entries []intake.File) {
 	t.Helper()
 	lay := func(ctx context.Context) error {
-		saved, err := intake.Files(ctx, j.writer, entries, progress.None.Task("", progress.Bytes, 0))
-		j.trees[tree] = saved
+		saved, err := j.intake.Files(ctx, tree, entries, progress.None.Task("", progress.Bytes, 0))
+		j.trees = map[string][]intake.Saved{tree: saved}
 		return err
 	}
-	for _, step := range []func(context.Context) error{j.check, j.openWriter, lay, j.writeTrees, j.verifyPacks, j.writeIndex, j.writeLists, j.commit, j.readBack} {
+	for _, step := range []func(context.Context) error{j.check, j.openWriter, j.beginIntake, lay, j.writeTrees, j.verifyPacks, j.writeIndex, j.writeLists, j.keepMap, j.commit, j.readBack} {
 		if err := step(t.Context()); err != nil {
 			t.Fatal(err)
 		}

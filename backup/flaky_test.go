@@ -69,6 +69,18 @@ func (b broken) Read(p []byte) (int, error) {
 	return n, errLost
 }
 
+func (f *flaky) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	fails := f.fails()
+	if fails && !f.late {
+		return objstore.Info{}, errLost
+	}
+	info, err := f.Store.Stat(ctx, key)
+	if fails {
+		return objstore.Info{}, errLost
+	}
+	return info, err
+}
+
 func (f *flaky) List(ctx context.Context, prefix string) iter.Seq2[objstore.Info, error] {
 	return f.all(func() iter.Seq2[objstore.Info, error] { return f.Store.List(ctx, prefix) })
 }
@@ -96,13 +108,6 @@ func (f *flaky) all(list func() iter.Seq2[objstore.Info, error]) iter.Seq2[objst
 			yield(objstore.Info{}, errLost)
 		}
 	}
-}
-
-func (f *flaky) Stat(ctx context.Context, key string) (objstore.Info, error) {
-	if f.fails() {
-		return objstore.Info{}, errLost
-	}
-	return f.Store.Stat(ctx, key)
 }
 
 func (f *flaky) DeleteVersion(ctx context.Context, key, version string) error {

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"os"
 	"time"
 
 	"practicectl/backup/collect"
 	"practicectl/backup/filesource"
 	"practicectl/backup/intake"
+	"practicectl/backup/pagemap"
 	"practicectl/backup/pgsource"
 	"practicectl/backup/repo"
 	"practicectl/backup/retain"
@@ -29,12 +31,24 @@ type job struct {
 
 	began    time.Time
 	host     string
+	parent   repo.Header // of the snapshot before; empty: none that can be relied on
 	header   repo.Header
 	body     repo.Body
 	keeper   *retain.Keeper // nil: the store does not lock objects
 	writer   *writer.Writer
 	db       *pgsource.Session
 	log      *wal.Recorder
+	prior    *pagemap.Map      // of the snapshot before
+	doubt    string            // why there is none
+	next     *pagemap.Builder  // of this one
+	changes  *pgsource.Changes // nil: every page is read
+	intake   *intake.Intake
+	run      uint32 // number of this run in the page map
+	holes    holes
+	limits   string // version of the server that was seen to summarize the shortening of relations
+	witness  string
+	files    []pagemap.File
+	requests *counting
 	trees    map[string][]intake.Saved
 	used     []repo.StoredPack
 	key      string
@@ -70,6 +84,10 @@ func (j *job) check(ctx context.Context) (err error) {
 	if j.src.Database == nil && len(j.src.Paths) == 0 {
 		return uerr.New(uerr.Usage, op, j.repo.Store.String(), errors.New("there is nothing to save"), "name a database or paths")
 	}
+	counted := *j.repo
+	j.requests = &counting{Store: j.repo.Store}
+	counted.Store = j.requests
+	j.repo = &counted
 	parent, err := j.repo.Latest(ctx, j.host)
 	if uerr.KindOf(err) == uerr.Integrity {
 		// Whoever can add an object must not be able to stop the backups with it.
@@ -79,6 +97,7 @@ func (j *job) check(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	j.parent = parent.Header
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return err
@@ -94,28 +113,39 @@ func (j *job) check(ctx context.Context) (err error) {
 	}
 	j.header = repo.Header{
 		Format: repo.Format, Repository: j.repo.Root.ID, ID: hex.EncodeToString(id[:]), Parent: parent.Header.ID, Host: j.host, Created: created,
-		Mode: "full-read", Generation: j.repo.Settings.Generation, Epoch: j.repo.Settings.Epoch, WAL: []repo.WALObject{}, Damaged: []repo.Damage{},
+		Mode: FullRead, Generation: j.repo.Settings.Generation, Epoch: j.repo.Settings.Epoch, WAL: []repo.WALObject{}, Damaged: []repo.Damage{},
 	}
 	j.key = repo.SnapshotKey(j.host, created, j.header.ID)
 	j.lockFor(parent.Header)
 	j.body = repo.Body{Format: repo.Format, Snapshot: j.header.ID}
-	j.trees = map[string][]intake.Saved{}
 	return nil
 }
 
+// openWriter opens what this host remembers, and finds out what is stored.
 func (j *job) openWriter(ctx context.Context) (err error) {
+	if err := os.MkdirAll(j.o.Cache, 0o700); err != nil {
+		return repo.CacheError(j.o.Cache, err)
+	}
+	j.openPrior(j.parent)
+	if err := pagemap.Sweep(j.o.Cache, j.parent.ID); err != nil {
+		return repo.CacheError(j.o.Cache, err)
+	}
 	absent, err := collect.Absent(ctx, j.repo)
 	if err != nil {
 		return err
 	}
 	j.writer, err = writer.Open(ctx, writer.Options{
-		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize, Absent: absent, Cache: j.o.Cache, Crash: j.o.Crash,
+		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize,
+		Absent: absent, Cache: j.o.Cache, Prior: j.prior, Crash: j.o.Crash,
 	})
 	if err != nil {
 		return err
 	}
 	for _, junk := range j.writer.Junk() {
 		j.p.Warn("%v. What it names is stored again", junk)
+	}
+	if j.next, err = pagemap.Create(j.o.Cache, j.header.ID, j.pageTagger); err != nil {
+		return repo.CacheError(j.o.Cache, err)
 	}
 	return nil
 }
@@ -125,7 +155,7 @@ func (j *job) startDatabase(ctx context.Context) (err error) {
 		j.crash("started")
 		return nil
 	}
-	j.db, err = pgsource.Start(ctx, pgsource.Options{ConnString: j.src.Database.ConnString, Data: j.src.Database.Data, Label: "practicectl " + j.header.ID})
+	j.db, err = pgsource.Start(ctx, pgsource.Options{ConnString: j.src.Database.ConnString, Data: j.src.Database.Data, Label: "practicectl " + j.header.ID, Limits: j.knownLimits()})
 	if err != nil {
 		return err
 	}
@@ -137,11 +167,15 @@ func (j *job) startDatabase(ctx context.Context) (err error) {
 
 func (j *job) readFiles(ctx context.Context) error {
 	sources := map[string][]intake.File{}
+	j.trees = map[string][]intake.Saved{}
 	var total int64
 	if j.db != nil {
 		files, err := j.db.Files(ctx)
 		if err != nil {
 			return err
+		}
+		if j.changes != nil {
+			j.changes.Mark(files)
 		}
 		sources[DatabaseTree] = files
 	}
@@ -160,7 +194,7 @@ func (j *job) readFiles(ctx context.Context) error {
 	task := j.p.Task("read", progress.Bytes, total)
 	defer task.Done()
 	for name, files := range sources {
-		saved, err := intake.Files(ctx, j.writer, files, task)
+		saved, err := j.intake.Files(ctx, name, files, task)
 		if err != nil {
 			return err
 		}
@@ -174,32 +208,39 @@ func (j *job) stopDatabase(ctx context.Context) error {
 	if j.db == nil {
 		return nil
 	}
-	control, err := intake.Files(ctx, j.writer, []intake.File{j.db.Control()}, progress.None.Task("", progress.Bytes, 0))
+	control, err := j.intake.Files(ctx, DatabaseTree, []intake.File{j.db.Control()}, progress.None.Task("", progress.Bytes, 0))
 	if err != nil {
 		return err
 	}
 	j.trees[DatabaseTree] = append(j.trees[DatabaseTree], control...)
+	if err := j.leaveWitness(ctx); err != nil {
+		return err
+	}
+	if j.limits, err = j.db.Limits(ctx, j.knownFacts()); err != nil {
+		return err
+	}
 	end, log, err := j.db.Stop(ctx, j.log)
 	if err != nil {
 		return err
 	}
+	end.Facts.Witness = j.witness
 	j.header.Database, j.header.WAL, j.body.Database = &end.Facts, log, &end.Body
 	j.crash("database stopped")
 	return nil
 }
 
-func (j *job) writeTrees(context.Context) error {
+func (j *job) writeTrees(ctx context.Context) error {
 	if err := j.writer.Seal(); err != nil {
 		return err
 	}
-	grove, err := intake.NewGrove(j.writer)
+	grove, err := intake.NewGrove(j.intake)
 	if err != nil {
 		return err
 	}
 	for _, name := range []string{DatabaseTree, FilesTree} {
 		if tree, ok := j.trees[name]; ok {
 			grove.Add(name, tree)
-			j.noteDamage(tree)
+			j.noteDamage(ctx, tree)
 		}
 	}
 	if j.body.Trees, j.body.Packs, err = grove.Write(); err != nil {
@@ -210,18 +251,29 @@ func (j *job) writeTrees(context.Context) error {
 		j.header.Bytes += t.Bytes
 	}
 	j.header.Root = repo.RootDigest(j.writer.Hasher(), j.body.Trees)
-	j.used = grove.Used()
+	j.used, j.files = grove.Used(), grove.Files()
 	j.crash("trees stored")
 	return nil
 }
 
-func (j *job) noteDamage(tree []intake.Saved) {
+func (j *job) noteDamage(ctx context.Context, tree []intake.Saved) {
 	for _, s := range tree {
-		for _, block := range s.Damaged {
-			j.header.Damaged = append(j.header.Damaged, repo.Damage{Path: s.Entry.Path, Block: block})
-			j.p.Warn("damaged page: %s block %d", s.Entry.Path, block)
+		for _, d := range s.Damaged {
+			j.header.Damaged = append(j.header.Damaged, d)
+			name := ""
+			if j.db != nil && len(j.header.Damaged) <= 20 {
+				name = j.db.Relation(ctx, d.Path)
+			}
+			j.p.Warn("damaged page: block %d of %s %s; the snapshot holds %s", d.Block, d.Path, name, copies[d.Copy])
 		}
 	}
+}
+
+// copies says what a snapshot holds in the place of a damaged page.
+var copies = map[repo.Copy]string{
+	repo.NoCopy:    "it as it is",
+	repo.OlderCopy: "the last good copy, which may lack changes",
+	repo.SameCopy:  "the last good copy, since when it did not change",
 }
 
 func (j *job) closeDatabase(ctx context.Context) error {
@@ -232,12 +284,30 @@ func (j *job) closeDatabase(ctx context.Context) error {
 }
 
 // wait returns when uploads and the stream of log have ended; their context is cancelled.
-func (j *job) wait() {
-	if j.writer != nil {
-		j.writer.Wait()
-	}
+func (j *job) wait() error {
+	var errs []error
 	if j.db != nil {
 		j.db.Wait()
 		j.log.Wait()
 	}
+	if j.writer != nil {
+		errs = append(errs, j.writer.Close())
+	}
+	if j.prior != nil {
+		errs = append(errs, j.prior.Close())
+	}
+	if j.next != nil {
+		j.next.Abandon()
+	}
+	return errors.Join(errs...)
 }
+
+// knownFacts is what the last run noted of the database.
+func (j *job) knownFacts() pagemap.Facts {
+	if j.prior == nil {
+		return pagemap.Facts{}
+	}
+	return j.prior.Facts
+}
+
+func (j *job) knownLimits() string { return j.knownFacts().Limits }

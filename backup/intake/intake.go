@@ -1,15 +1,21 @@
-// Package intake reads files, gives their pages and chunks to the writer with all cores busy, and writes down the trees.
+// Package intake reads files, gives what is new of them to the writer with all cores busy, and writes down the trees.
+//
+// Pages are compared with those of the snapshot before by their position. Of a file with a track only the pages are read that
+// may have changed, and those whose turn it is to be audited.
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"runtime"
-	"sync"
+	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"practicectl/backup/pagemap"
 	"practicectl/backup/repo"
 	"practicectl/backup/writer"
 	"practicectl/internal/progress"
@@ -24,6 +30,7 @@ type File struct {
 	MayVanish bool                                      // gone when it is opened: then it is not saved
 	Cut       bool                                      // cut where the content says so; else every MiB
 	Blocks    *Blocks                                   // how the pages are proved; nil: they are not
+	Track     *Track                                    // which pages may have changed; nil: any
 }
 
 // Blocks proves the pages of a file.
@@ -41,87 +48,90 @@ const (
 	Suspect         // wrong checksum, perhaps because it is being written
 )
 
+// Options of a run.
+type Options struct {
+	Prior   *pagemap.Map                      // of the snapshot before; nil: none
+	Next    *pagemap.Builder                  // takes the page map of this one
+	Run     uint32                            // number of this run
+	Audit   map[*pagemap.Section]bool         // sections of Prior that are read although nothing in them seems to have changed
+	Damaged map[string]map[uint32]repo.Damage // pages that were damaged in the snapshot before, by path and block
+	Pin     bool                              // Prior is of the same cluster: its pages may stand in for damaged ones
+	Hole    func(path string, block uint32)   // told of a page that changed without a trace in the log; from any goroutine
+	Warn    func(format string, args ...any)  // told of what was put right
+}
+
+// Counts says what was done with pages.
+type Counts struct {
+	Total   int64 `json:"total"`   // pages of the snapshot
+	Read    int64 `json:"read"`    // pages read from the disk
+	Changed int64 `json:"changed"` // pages that are not what the snapshot before holds at their place
+	Audited int64 `json:"audited"` // pages read only to see that they did not change
+}
+
+// Intake is the reading of one run.
+type Intake struct {
+	w                             *writer.Writer
+	o                             Options
+	total, read, changed, audited atomic.Int64
+}
+
+// New begins the reading of a run.
+func New(w *writer.Writer, o Options) *Intake { return &Intake{w: w, o: o} }
+
+// Counts is what was done so far.
+func (in *Intake) Counts() Counts {
+	return Counts{in.total.Load(), in.read.Load(), in.changed.Load(), in.audited.Load()}
+}
+
 // Saved is a file whose content the writer has.
 type Saved struct {
-	Entry   repo.Entry
-	runs    []run
-	chunks  []writer.Place
-	Damaged []uint32 // blocks that stayed wrong
+	Entry    repo.Entry
+	Damaged  []repo.Damage // pages that stayed wrong
+	name     string        // in the page map
+	sections []section
+	chunks   []writer.Place
 }
 
-// run is consecutive pages in one frame, or zero pages.
-type run struct {
-	frame uint32
-	slot  int64
-	n     int64
-	zero  bool
-	at    writer.Place // of the first page
-}
-
-// partPages is the number of pages that one lane reads at a time, so that one large file keeps all cores busy.
-const partPages = 4096
-
+// part is a stretch of a file that one lane reads: a section of pages, or a whole file of another kind.
 type part struct {
 	file  int
 	no    int
 	first int64 // page
 	n     int64 // pages
+	prior *pagemap.Section
 }
 
-type partResult struct {
-	runs    []run
-	ids     []byte
-	damaged []uint32
-	pages   int64
-	gone    bool
-}
-
-// Files saves files and returns them in the same order, without those that vanished. The lanes are flushed.
-func Files(ctx context.Context, w *writer.Writer, files []File, task progress.Task) ([]Saved, error) {
+// Files saves the files of a tree and returns them in the same order, without those that vanished. The lanes are flushed.
+func (in *Intake) Files(ctx context.Context, tree string, files []File, task progress.Task) ([]Saved, error) {
 	saved := make([]*Saved, len(files))
-	parts := make([][]partResult, len(files))
-	var jobs []part
-	for i, f := range files {
-		n := 1
-		if f.Entry.Kind == repo.Pages {
-			pages := f.Entry.Size / repo.PageSize
-			n = int(max(1, (pages+partPages-1)/partPages))
-			for k := range n {
-				first := int64(k) * partPages
-				jobs = append(jobs, part{file: i, no: k, first: first, n: min(partPages, pages-first)})
-			}
-		} else {
-			jobs = append(jobs, part{file: i})
-		}
-		parts[i] = make([]partResult, n)
+	sections := make([][]section, len(files))
+	var parts []part
+	for i := range files {
+		parts = append(parts, in.divide(tree, i, &files[i])...)
 	}
-	var mu sync.Mutex
-	next := 0
-	take := func() (part, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if next == len(jobs) {
-			return part{}, false
-		}
-		next++
-		return jobs[next-1], true
+	for _, p := range parts {
+		sections[p.file] = append(sections[p.file], section{})
 	}
+	// Large parts first: small ones fill the time at the end, when the other lanes are done.
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.n, a.n) })
+	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		g.Go(func() error {
-			r, err := newReader(w, task)
+			r, err := newReader(in, task)
 			if err != nil {
 				return err
 			}
-			for j, ok := take(); ok; j, ok = take() {
+			for at := next.Add(1) - 1; at < int64(len(parts)); at = next.Add(1) - 1 {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				f := &files[j.file]
+				p := &parts[at]
+				f := &files[p.file]
 				if f.Entry.Kind == repo.Pages {
-					parts[j.file][j.no], err = r.pages(ctx, f, j)
+					sections[p.file][p.no], err = r.section(ctx, f, p)
 				} else {
-					saved[j.file], err = r.whole(ctx, f)
+					saved[p.file], err = r.whole(ctx, f)
 				}
 				if err != nil {
 					return readError(f, err)
@@ -133,41 +143,70 @@ func Files(ctx context.Context, w *writer.Writer, files []File, task progress.Ta
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	hash := w.Hasher()
 	out := make([]Saved, 0, len(files))
 	for i := range files {
 		if files[i].Entry.Kind == repo.Pages {
-			saved[i] = join(hash, files[i].Entry, parts[i])
+			saved[i] = join(&files[i], pageName(tree, files[i].Entry.Path), sections[i])
 		}
 		if saved[i] != nil {
 			out = append(out, *saved[i])
+			in.total.Add(saved[i].pages())
 		}
 	}
 	return out, nil
 }
 
-// join puts the parts of a file of pages together. A part that came up short is where the file ended when it was read:
-// what follows was cut off by PostgreSQL meanwhile, and replay of the log knows about it.
-func join(hash *repo.Hasher, e repo.Entry, parts []partResult) *Saved {
-	if parts[0].gone {
+// pageName is what a file is called in the page map.
+func pageName(tree, path string) string { return tree + "/" + path }
+
+// divide says how a file is read.
+func (in *Intake) divide(tree string, i int, f *File) []part {
+	if f.Entry.Kind != repo.Pages {
+		return []part{{file: i}}
+	}
+	known := in.known(pageName(tree, f.Entry.Path))
+	var out []part
+	for first, pages := int64(0), f.Entry.Size/repo.PageSize; first == 0 || first < pages; first += pagemap.SectionPages {
+		p := part{file: i, no: len(out), first: first, n: min(pagemap.SectionPages, pages-first)}
+		if known != nil && p.no < len(known.Sections) {
+			p.prior = &known.Sections[p.no]
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// known is what the snapshot before holds of a file; nil: nothing.
+func (in *Intake) known(name string) *pagemap.File {
+	if in.o.Prior == nil {
 		return nil
 	}
-	s := &Saved{Entry: e}
-	var ids []byte
-	for _, p := range parts {
-		for _, r := range p.runs {
-			s.runs = appendRun(s.runs, r)
-		}
-		ids = append(ids, p.ids...)
-		s.Damaged = append(s.Damaged, p.damaged...)
-		if p.pages < partPages {
+	return in.o.Prior.File(name)
+}
+
+// join puts the sections of a file together. A section that came up short is where the file ended when it was read: what
+// follows was cut off by PostgreSQL meanwhile, and replay of the log knows about it.
+func join(f *File, name string, sections []section) *Saved {
+	if sections[0].gone {
+		return nil
+	}
+	s := &Saved{Entry: f.Entry, name: name}
+	for i := range sections {
+		s.sections = append(s.sections, sections[i])
+		s.Damaged = append(s.Damaged, sections[i].damaged...)
+		if sections[i].at.Pages < pagemap.SectionPages {
 			break
 		}
 	}
-	s.Entry.Size = int64(len(ids)/len(repo.ID{})) * repo.PageSize
-	digest := hash.Digest(ids)
-	s.Entry.Digest = &digest
+	s.Entry.Size = s.pages() * repo.PageSize
 	return s
+}
+
+func (s *Saved) pages() (n int64) {
+	for i := range s.sections {
+		n += int64(s.sections[i].at.Pages)
+	}
+	return n
 }
 
 func readError(f *File, err error) error {

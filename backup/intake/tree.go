@@ -4,36 +4,40 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
+	"practicectl/backup/pagemap"
 	"practicectl/backup/repo"
 	"practicectl/backup/writer"
 )
 
 // Grove writes the trees of one snapshot: page maps first, then the blocks that refer to them.
 type Grove struct {
+	in    *Intake
 	w     *writer.Writer
 	lane  *writer.Lane
-	used  map[repo.PackID]bool
+	rows  pagemap.Rows
+	used  map[uint32]bool // packs, by their numbers
 	trees []planned
 }
 
 type planned struct {
 	name    string
 	entries []Saved
-	maps    [][]writer.Place // page maps of each entry that has some
+	inline  [][]pagemap.Run // of each entry with a short page map
 	blocks  []writer.Place
 	ids     []byte
 }
 
 // NewGrove begins the trees of a snapshot. All content must be sealed.
-func NewGrove(w *writer.Writer) (*Grove, error) {
-	lane, err := w.Lane(writer.Meta)
-	return &Grove{w: w, lane: lane, used: map[repo.PackID]bool{}}, err
+func NewGrove(in *Intake) (*Grove, error) {
+	lane, err := in.w.Lane(writer.Meta)
+	return &Grove{in: in, w: in.w, lane: lane, used: map[uint32]bool{}}, err
 }
 
 // Add takes a tree.
 func (g *Grove) Add(name string, entries []Saved) {
-	g.trees = append(g.trees, planned{name: name, entries: entries, maps: make([][]writer.Place, len(entries))})
+	g.trees = append(g.trees, planned{name: name, entries: entries, inline: make([][]pagemap.Run, len(entries))})
 }
 
 // Write stores the trees and returns them with the table of packs that their blocks refer to.
@@ -44,7 +48,7 @@ func (g *Grove) Write() ([]repo.Tree, []repo.PackID, error) {
 	if err := g.writeBlocks(); err != nil {
 		return nil, nil, err
 	}
-	var packs packTable
+	packs := packTable{w: g.w}
 	out := make([]repo.Tree, len(g.trees))
 	for i, t := range g.trees {
 		out[i] = repo.Tree{Name: t.name, Blocks: []repo.Ref{}, Digest: g.lane.Hasher().Digest(t.ids), Files: int64(len(t.entries))}
@@ -61,28 +65,139 @@ func (g *Grove) Write() ([]repo.Tree, []repo.PackID, error) {
 // Used lists every pack that the snapshot refers to.
 func (g *Grove) Used() []repo.StoredPack { return g.w.Packs(g.used) }
 
-func (g *Grove) writeMaps() error {
-	for t := range g.trees {
-		for i, s := range g.trees[t].entries {
-			if len(s.runs) <= repo.MaxInlineRuns {
+// Files is what the next run needs to know of the files of pages.
+func (g *Grove) Files() []pagemap.File {
+	var out []pagemap.File
+	for _, t := range g.trees {
+		for i := range t.entries {
+			s := &t.entries[i]
+			if s.Entry.Kind != repo.Pages {
 				continue
 			}
-			for _, runs := range cut(s.runs, repo.MaxMapPages) {
-				var packs packTable
-				m := repo.PageMap{Runs: g.runs(&packs, runs)}
-				m.Packs = packs.list()
-				places, err := g.store(m)
-				if err != nil {
-					return err
+			f := pagemap.File{Path: s.name, Digest: *s.Entry.Digest}
+			for k := range s.sections {
+				f.Sections = append(f.Sections, s.sections[k].at)
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (g *Grove) writeMaps() error {
+	for t := range g.trees {
+		for i := range g.trees[t].entries {
+			if s := &g.trees[t].entries[i]; s.Entry.Kind == repo.Pages {
+				if err := g.mapFile(s, &g.trees[t].inline[i]); err != nil {
+					return fmt.Errorf("%s: %w", s.Entry.Path, err)
 				}
-				g.trees[t].maps[i] = append(g.trees[t].maps[i], places)
 			}
 		}
 	}
 	if err := g.lane.Flush(); err != nil {
 		return err
 	}
-	return g.w.Seal()
+	if err := g.w.Seal(); err != nil {
+		return err
+	}
+	for t := range g.trees {
+		for i := range g.trees[t].entries {
+			g.noteUsed(&g.trees[t].entries[i])
+		}
+	}
+	return nil
+}
+
+// mapFile stores the page maps of a file, or keeps its runs for the entry. What did not change is not even looked at.
+func (g *Grove) mapFile(s *Saved, inline *[]pagemap.Run) error {
+	runs := 0
+	same := true
+	for k := range s.sections {
+		runs += int(s.sections[k].at.Runs)
+		same = same && s.sections[k].kept
+	}
+	short := runs <= repo.MaxInlineRuns
+	if known := g.in.known(s.name); same && known != nil && len(known.Sections) == len(s.sections) {
+		s.Entry.Digest = &known.Digest
+	}
+	var ids []byte
+	for k := range s.sections {
+		sec := &s.sections[k]
+		if s.Entry.Digest != nil && !short && sec.at.Stored != nil {
+			continue
+		}
+		if err := g.in.o.Next.Rows(&sec.at, &g.rows); err != nil {
+			return err
+		}
+		if s.Entry.Digest == nil {
+			ids = g.ids(ids, sec)
+		}
+		if !sec.kept || short != (sec.at.Stored == nil) {
+			if err := g.mapSection(sec, short); err != nil {
+				return err
+			}
+		}
+		if short {
+			*inline = append(*inline, g.rows.Runs...)
+		}
+	}
+	if s.Entry.Digest == nil {
+		digest := g.lane.Hasher().Digest(ids)
+		s.Entry.Digest = &digest
+	}
+	return nil
+}
+
+// ids appends the ids of the section that was read last, those of damaged pages as they are.
+func (g *Grove) ids(ids []byte, sec *section) []byte {
+	at := len(ids)
+	ids = g.rows.IDs(ids)
+	for i, id := range sec.ids {
+		copy(ids[at+i*len(id):], id[:])
+	}
+	return ids
+}
+
+// mapSection stores the page map of the section that was read last.
+func (g *Grove) mapSection(sec *section, short bool) error {
+	sec.at.Packs, sec.at.Stored = nil, nil
+	seen := map[uint32]bool{}
+	for _, r := range g.rows.Runs {
+		if r.Frame == pagemap.ZeroFrame {
+			continue
+		}
+		if pack, _, _, _ := g.w.Locate(writer.PlaceOfRun(r)); !seen[pack] {
+			seen[pack] = true
+			sec.at.Packs = append(sec.at.Packs, pack)
+		}
+	}
+	if short {
+		return nil
+	}
+	packs := packTable{w: g.w}
+	m := repo.PageMap{Runs: g.runs(&packs, g.rows.Runs), Packs: packs.list()}
+	place, err := g.store(m)
+	if err != nil {
+		return err
+	}
+	chunk := place.Chunk()
+	sec.at.Stored = &chunk
+	return nil
+}
+
+// noteUsed notes the packs of a file's pages and page maps, now that all of them are stored.
+func (g *Grove) noteUsed(s *Saved) {
+	for k := range s.sections {
+		at := &s.sections[k].at
+		if at.Stored != nil {
+			if pack, _, _, _ := g.w.Locate(writer.PlaceOfChunk(*at.Stored)); !slices.Contains(at.Packs, pack) {
+				at.Packs = append(at.Packs, pack)
+			}
+		}
+		for _, p := range at.Packs {
+			g.used[p] = true
+		}
+	}
 }
 
 func (g *Grove) writeBlocks() error {
@@ -131,18 +246,16 @@ func (g *Grove) writeBlock(t *planned, from, to int) error {
 }
 
 func (g *Grove) encode(t *planned, from, to int) ([]byte, error) {
-	var packs packTable
+	packs := packTable{w: g.w}
 	b := repo.Block{Entries: make([]repo.Entry, 0, to-from)}
 	for i := from; i < to; i++ {
 		s := &t.entries[i]
 		e := s.Entry
-		if t.maps[i] == nil {
-			e.Runs = g.runs(&packs, s.runs)
-		} else {
-			g.runs(new(packTable), s.runs) // only to note the packs below the maps as used
-		}
-		for _, m := range t.maps[i] {
-			e.Maps = append(e.Maps, g.ref(&packs, m))
+		e.Runs = g.runs(&packs, t.inline[i])
+		for k := range s.sections {
+			if stored := s.sections[k].at.Stored; stored != nil {
+				e.Maps = append(e.Maps, g.ref(&packs, writer.PlaceOfChunk(*stored)))
+			}
 		}
 		for _, c := range s.chunks {
 			e.Chunks = append(e.Chunks, g.ref(&packs, c))
@@ -168,60 +281,36 @@ func (g *Grove) ref(t *packTable, p writer.Place) repo.Ref {
 	return repo.Ref{t.index(pack), frame, off, n}
 }
 
-func (g *Grove) runs(t *packTable, runs []run) []repo.Run {
+func (g *Grove) runs(t *packTable, runs []pagemap.Run) []repo.Run {
 	out := make([]repo.Run, 0, len(runs))
 	for _, r := range runs {
-		if r.zero {
-			out = append(out, repo.Run{repo.ZeroPack, 0, 0, r.n})
+		if r.Frame == pagemap.ZeroFrame {
+			out = append(out, repo.Run{repo.ZeroPack, 0, 0, int64(r.Count)})
 			continue
 		}
-		pack, frame, off, _ := g.w.Locate(r.at)
-		g.used[pack] = true
-		out = append(out, repo.Run{t.index(pack), frame, off / repo.PageSize, r.n})
+		pack, frame, off, _ := g.w.Locate(writer.PlaceOfRun(r))
+		out = append(out, repo.Run{t.index(pack), frame, off / repo.PageSize, int64(r.Count)})
 	}
 	return out
 }
 
-// cut divides runs into stretches of at most n pages.
-func cut(runs []run, n int64) [][]run {
-	var out [][]run
-	var cur []run
-	room := n
-	for _, r := range runs {
-		for r.n > 0 {
-			if room == 0 {
-				out, cur, room = append(out, cur), nil, n
-			}
-			head := r
-			head.n = min(r.n, room)
-			cur = append(cur, head)
-			room -= head.n
-			if !r.zero && head.n < r.n {
-				r.at = r.at.Skip(head.n)
-				r.slot += head.n
-			}
-			r.n -= head.n
-		}
-	}
-	return append(out, cur)
-}
-
 // packTable is the table of packs beside a list of references.
 type packTable struct {
-	at  map[repo.PackID]int64
+	w   *writer.Writer
+	at  map[uint32]int64
 	ids []repo.PackID
 }
 
-func (t *packTable) index(id repo.PackID) int64 {
-	if i, ok := t.at[id]; ok {
+func (t *packTable) index(pack uint32) int64 {
+	if i, ok := t.at[pack]; ok {
 		return i
 	}
 	if t.at == nil {
-		t.at = map[repo.PackID]int64{}
+		t.at = map[uint32]int64{}
 	}
-	t.at[id] = int64(len(t.ids))
-	t.ids = append(t.ids, id)
-	return t.at[id]
+	t.at[pack] = int64(len(t.ids))
+	t.ids = append(t.ids, t.w.PackID(pack))
+	return t.at[pack]
 }
 
 func (t *packTable) list() []repo.PackID {

@@ -10,8 +10,23 @@ import (
 // Offsets in a page's header (storage/bufpage.h).
 const (
 	offChecksum = 8
+	offLower    = 12
 	offUpper    = 14
+	offSpecial  = 16
+	headerSize  = 24
 )
+
+// emptyPage tells whether a page holds nothing but its header and special space.
+func emptyPage(page []byte) bool {
+	le := binary.LittleEndian
+	return le.Uint16(page[offLower:]) == headerSize && le.Uint16(page[offUpper:]) == le.Uint16(page[offSpecial:])
+}
+
+// spGistMeta tells whether a page is the first of an SP-GiST index (SPGIST_MAGIC_NUMBER and SPGIST_PAGE_ID in
+// access/spgist_private.h).
+func spGistMeta(page []byte) bool {
+	return binary.LittleEndian.Uint32(page[headerSize:]) == 0xBA0BABEE && binary.LittleEndian.Uint16(page[len(page)-2:]) == 0xFF82
+}
 
 // checkPage compares the checksum of a page that is not all zeros. A page that was never initialised (pd_upper is 0) has
 // none and must be all zeros, so anything else is damage.

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"practicectl/backup/pagemap"
 	"practicectl/backup/repo"
 	"practicectl/backup/wal"
 	"practicectl/internal/pgcluster"
@@ -28,6 +29,7 @@ type Options struct {
 	ConnString string // of a role with REPLICATION that may run pg_backup_start and pg_backup_stop
 	Data       string // the data folder, on this machine
 	Label      string // of the backup
+	Limits     string // version of the server whose summaries were seen to tell of the shortening of relations; empty: none
 }
 
 // Session is a backup under way on one connection. When the connection ends, so does the backup.
@@ -38,6 +40,11 @@ type Session struct {
 	version string
 	start   pgcluster.LSN
 	stop    pgcluster.LSN
+
+	summaries  string // summarize_wal; empty before PostgreSQL 17
+	timeline   uint32
+	probed     uint32        // relation that was made and dropped; 0: none
+	probedFrom pgcluster.LSN // where the log of that begins
 
 	stopped  chan struct{} // closed when stop is known
 	received chan error
@@ -70,8 +77,8 @@ func Start(ctx context.Context, o Options) (*Session, error) {
 func (s *Session) begin(ctx context.Context) error {
 	var system int64
 	var standby bool
-	err := s.conn.QueryRow(ctx, "SELECT system_identifier, current_setting('server_version'), pg_is_in_recovery() FROM pg_control_system()").
-		Scan(&system, &s.version, &standby)
+	err := s.conn.QueryRow(ctx, "SELECT system_identifier, current_setting('server_version'), pg_is_in_recovery(), coalesce(current_setting('summarize_wal', true), '') FROM pg_control_system()").
+		Scan(&system, &s.version, &standby, &s.summaries)
 	if err != nil {
 		return err
 	}
@@ -87,6 +94,11 @@ func (s *Session) begin(ctx context.Context) error {
 	case s.control.BlockSize != repo.PageSize:
 		return uerr.New(uerr.Precond, op, s.o.Data, fmt.Errorf("its pages have %d bytes; only %d are supported", s.control.BlockSize, repo.PageSize), "")
 	}
+	if s.summarizes() == "" && s.o.Limits != s.version {
+		if err := s.probe(ctx); err != nil {
+			return err
+		}
+	}
 	// A slot of this session keeps the server from dropping the log that we are about to ask for.
 	if _, err := s.conn.Exec(ctx, "SELECT pg_create_physical_replication_slot('practice_backup_' || pg_backend_pid(), true, true)"); err != nil {
 		return err
@@ -95,8 +107,15 @@ func (s *Session) begin(ctx context.Context) error {
 	if err := s.conn.QueryRow(ctx, "SELECT pg_backup_start($1, true)::text", s.o.Label).Scan(&at); err != nil {
 		return err
 	}
-	s.start, err = pgcluster.ParseLSN(at)
-	return err
+	if s.start, err = pgcluster.ParseLSN(at); err != nil {
+		return err
+	}
+	return s.conn.QueryRow(ctx, "SELECT timeline_id::int8 FROM pg_control_checkpoint()").Scan(&s.timeline)
+}
+
+// Facts is what the next run must find unchanged before it trusts summaries.
+func (s *Session) Facts() pagemap.Facts {
+	return pagemap.Facts{System: s.control.SystemID, Timeline: s.timeline, Start: uint64(s.start), Checksums: s.control.DataChecksums}
 }
 
 // System is the identifier of the cluster.
@@ -187,13 +206,21 @@ func (s *Session) Stop(ctx context.Context, rec *wal.Recorder) (End, []repo.WALO
 	return end, stored, nil
 }
 
-func (s *Session) describe(timeline uint32, label, spaces string) End {
-	major := 0
-	if m := regexp.MustCompile(`^\d+`).FindString(s.version); m != "" {
-		major, _ = strconv.Atoi(m) // digits only
+var majorForm = regexp.MustCompile(`^\d+`)
+
+// major is the major version of the server.
+func (s *Session) major() int {
+	n, err := strconv.Atoi(majorForm.FindString(s.version))
+	if err != nil {
+		return 0 // no version that we know
 	}
+	return n
+}
+
+func (s *Session) describe(timeline uint32, label, spaces string) End {
 	return End{
-		Facts: repo.DatabaseFacts{System: s.control.SystemID, Version: s.version, Major: major, Timeline: timeline, Start: s.start.String(), Stop: s.stop.String(), Segment: int64(s.control.WALSegmentSize)},
+		Facts: repo.DatabaseFacts{System: s.control.SystemID, Version: s.version, Major: s.major(), Timeline: timeline,
+			Start: s.start.String(), Stop: s.stop.String(), Segment: int64(s.control.WALSegmentSize)},
 		Body: repo.DatabaseBody{Label: label, TablespaceMap: spaces, Tablespaces: tablespaces(spaces), Checksums: s.control.DataChecksums != 0,
 			SegmentSize: int64(s.control.WALSegmentSize)},
 	}
@@ -204,8 +231,20 @@ func (s *Session) Close(ctx context.Context) error {
 	return s.conn.Close(context.WithoutCancel(ctx))
 }
 
+// code is the SQLSTATE of an error of the server.
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
 // sqlError gives an error of the server its kind. The server's detail is left out: it may quote values.
 func sqlError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		var known *uerr.Error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"practicectl/internal/diskspace"
 	"practicectl/internal/objstore"
 	"practicectl/internal/uerr"
 )
@@ -37,6 +38,14 @@ func subject(st objstore.Store, object string) string {
 		return st.String()
 	}
 	return st.String() + " " + object
+}
+
+// CacheError is the error for a file of the host's own cache that cannot be written or read. Error kinds: NoSpace, Precond.
+func CacheError(path string, err error) error {
+	if diskspace.IsFull(err) {
+		return uerr.New(uerr.NoSpace, "keep the backup's cache", path, err, "make room on that disk, then run the same command again")
+	}
+	return uerr.New(uerr.Precond, "keep the backup's cache", path, err, "run the command as the account that owns the instance")
 }
 
 // Tampered is the error for an object that is not what its name or signature says.

@@ -3,6 +3,7 @@ package repo
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func FuzzReadSeekTable(f *testing.F) {
 		f.Fatal(err)
 	}
 	var pack bytes.Buffer
-	if err := PackPlaintext(&pack, []Frame{{enc.EncodeAll([]byte("abc"), nil), 3}, {enc.EncodeAll(make([]byte, PageSize), nil), PageSize}}); err != nil {
+	if err := packFrames(&pack, []Frame{{enc.EncodeAll([]byte("abc"), nil), 3}, {enc.EncodeAll(make([]byte, PageSize), nil), PageSize}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(pack.Bytes())
@@ -199,7 +200,7 @@ func TestPackIsASeekableZstdFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pack bytes.Buffer
-	if err := PackPlaintext(&pack, []Frame{{enc.EncodeAll([]byte("abc"), nil), 3}, {enc.EncodeAll([]byte("defg"), nil), 4}}); err != nil {
+	if err := packFrames(&pack, []Frame{{enc.EncodeAll([]byte("abc"), nil), 3}, {enc.EncodeAll([]byte("defg"), nil), 4}}); err != nil {
 		t.Fatal(err)
 	}
 	plain, err := zstd.NewReader(&pack)
@@ -211,4 +212,14 @@ func TestPackIsASeekableZstdFile(t *testing.T) {
 	if _, err := out.ReadFrom(plain); err != nil || out.String() != "abcdefg" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
+}
+
+func packFrames(w io.Writer, frames []Frame) error {
+	p := NewPackWriter(w)
+	for _, f := range frames {
+		if err := p.Add(f); err != nil {
+			return err
+		}
+	}
+	return p.Close()
 }

@@ -156,6 +156,31 @@ func (h *Hasher) Chunk(b []byte) ID { return h.id(h.chunk, b) }
 // Digest is the digest of a list of ids, or of any bytes that describe something.
 func (h *Hasher) Digest(b []byte) ID { return h.id(h.digest, b) }
 
+// Tagger proves that what the host keeps on its own disk is what it put there. It is not safe for concurrent use.
+type Tagger struct {
+	h   *blake3.Hasher
+	sum [32]byte
+}
+
+// Tagger returns a new tagger for one purpose.
+func (k IndexKey) Tagger(purpose string) *Tagger {
+	h, err := blake3.NewKeyed(k.derive(purpose))
+	if err != nil {
+		panic(err) // the key is always 32 bytes
+	}
+	return &Tagger{h: h}
+}
+
+// Tag is the keyed hash of the parts joined.
+func (t *Tagger) Tag(parts ...[]byte) (tag ID) {
+	t.h.Reset()
+	for _, p := range parts {
+		_, _ = t.h.Write(p) // never fails
+	}
+	copy(tag[:], t.h.Sum(t.sum[:0]))
+	return tag
+}
+
 // PublicOf is the public half of a signing key, which follows its seed.
 func PublicOf(key ed25519.PrivateKey) PublicKey {
 	return slices.Clone(PublicKey(key[ed25519.SeedSize:]))

@@ -42,22 +42,35 @@ type Frame struct {
 	Size int    // bytes of plaintext
 }
 
-// PackPlaintext joins frames to the plaintext of a pack.
-func PackPlaintext(w io.Writer, frames []Frame) error {
-	table := make([]byte, 0, 8+len(frames)*seekEntry+seekFooter)
-	table = binary.LittleEndian.AppendUint32(table, skippableMagic)
-	table = binary.LittleEndian.AppendUint32(table, uint32(len(frames)*seekEntry+seekFooter))
-	for _, f := range frames {
-		if _, err := w.Write(f.Data); err != nil {
-			return err
-		}
-		table = binary.LittleEndian.AppendUint32(table, uint32(len(f.Data)))
-		table = binary.LittleEndian.AppendUint32(table, uint32(f.Size))
-	}
-	table = binary.LittleEndian.AppendUint32(table, uint32(len(frames)))
-	table = append(table, 0) // no checksums in the table: each frame has its own
-	table = binary.LittleEndian.AppendUint32(table, seekableMagic)
-	_, err := w.Write(table)
+// PackWriter writes the plaintext of a pack, frame by frame.
+type PackWriter struct {
+	w     io.Writer
+	table []byte // entries
+}
+
+// NewPackWriter begins a pack in w.
+func NewPackWriter(w io.Writer) *PackWriter { return &PackWriter{w: w} }
+
+// Add appends a frame.
+func (p *PackWriter) Add(f Frame) error {
+	p.table = binary.LittleEndian.AppendUint32(p.table, uint32(len(f.Data)))
+	p.table = binary.LittleEndian.AppendUint32(p.table, uint32(f.Size))
+	_, err := p.w.Write(f.Data)
+	return err
+}
+
+// Frames is the number of frames so far.
+func (p *PackWriter) Frames() int { return len(p.table) / seekEntry }
+
+// Close writes the table of frames. It does not close the writer below.
+func (p *PackWriter) Close() error {
+	out := binary.LittleEndian.AppendUint32(nil, skippableMagic)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(p.table)+seekFooter))
+	out = append(out, p.table...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(p.Frames()))
+	out = append(out, 0) // no checksums in the table: each frame has its own
+	out = binary.LittleEndian.AppendUint32(out, seekableMagic)
+	_, err := p.w.Write(out)
 	return err
 }
 

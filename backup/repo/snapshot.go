@@ -39,13 +39,25 @@ type DatabaseFacts struct {
 	Start    string `json:"start_lsn"`
 	Stop     string `json:"stop_lsn"`
 	Segment  int64  `json:"wal_segment_size,omitempty"` // bytes; 0: 16 MiB
+	Witness  string `json:"witness,omitempty"`          // a token that was left in the database when all files were read; empty: there is no table for it
 }
 
 // Damage is a page whose checksum was wrong at the source.
 type Damage struct {
 	Path  string `json:"path"`
-	Block uint32 `json:"block"`
+	Block uint32 `json:"block"` // of the relation's fork
+	Copy  Copy   `json:"copy"`
 }
+
+// Copy says what a snapshot holds in the place of a damaged page.
+type Copy string
+
+// The copies.
+const (
+	NoCopy    Copy = "damaged" // the page as it was read: no good copy is known
+	OlderCopy Copy = "older"   // the last good copy; the page may have changed since
+	SameCopy  Copy = "whole"   // the last good copy, which the page should still be
+)
 
 // Header is the plaintext part of a snapshot. It holds no names of files.
 type Header struct {
@@ -56,7 +68,8 @@ type Header struct {
 	Host        string         `json:"host"`
 	Created     time.Time      `json:"created"` // when it was begun
 	Committed   time.Time      `json:"committed"`
-	Mode        string         `json:"mode"` // "full-read"
+	Mode        string         `json:"mode"`             // "full-read" or "tracked"
+	Reason      string         `json:"reason,omitempty"` // why every page was read
 	Generation  int            `json:"settings_generation"`
 	Epoch       int            `json:"index_epoch"`
 	Database    *DatabaseFacts `json:"database,omitempty"`

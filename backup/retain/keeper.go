@@ -19,7 +19,6 @@ import (
 
 	"practicectl/backup/repo"
 	"practicectl/internal/atomicfile"
-	"practicectl/internal/diskspace"
 	"practicectl/internal/objstore"
 	"practicectl/internal/uerr"
 )
@@ -241,7 +240,7 @@ func (k *Keeper) Check(ctx context.Context, fallback string) error {
 			continue
 		}
 		if err := os.Remove(k.file); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return k.fileError(err)
+			return repo.CacheError(k.file, err)
 		}
 		return k.weak(key, shows(info.RetainUntil, l.Until))
 	}
@@ -286,15 +285,8 @@ func (k *Keeper) Save() error {
 		err = atomicfile.WriteBytes(k.file, 0o600, data)
 	}
 	if err != nil {
-		return k.fileError(err)
+		return repo.CacheError(k.file, err)
 	}
 	k.changed = false
 	return nil
-}
-
-func (k *Keeper) fileError(err error) error {
-	if diskspace.IsFull(err) {
-		return uerr.New(uerr.NoSpace, "keep the backup's cache", k.file, err, "make room on that disk, then run the same command again")
-	}
-	return uerr.New(uerr.Precond, "keep the backup's cache", k.file, err, "run the command as the account that owns the instance")
 }

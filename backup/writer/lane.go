@@ -7,6 +7,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"practicectl/backup/catalog"
 	"practicectl/backup/repo"
 )
 
@@ -58,7 +59,7 @@ func (l *Lane) Cutter() *repo.Cutter {
 // FindPage tells the id of a page and where it lies, if it is stored already.
 func (l *Lane) FindPage(page []byte) (repo.ID, Place, bool) {
 	id := l.hash.Page(page)
-	p, ok := l.w.table.find(repo.PageFrame, id)
+	p, ok := l.w.find(catalog.KeyOf(repo.PageFrame, id))
 	return id, p, ok
 }
 
@@ -69,17 +70,20 @@ func (l *Lane) Page(id repo.ID, page []byte) (Place, error) {
 
 // Unlisted stores a page under a random id, so that no later run takes it for known: a damaged page is looked at, and
 // reported, each time.
-func (l *Lane) Unlisted(page []byte) (Place, error) {
-	var id repo.ID
+func (l *Lane) Unlisted(page []byte) (id repo.ID, p Place, err error) {
 	if _, err := rand.Read(id[:]); err != nil {
-		return Place{}, err
+		return id, p, err
 	}
-	return l.put(repo.PageFrame, id, page)
+	p, err = l.put(repo.PageFrame, id, page)
+	return id, p, err
 }
 
 // Chunk stores a chunk of at most repo.MaxFrame bytes unless it is stored already.
 func (l *Lane) Chunk(data []byte) (repo.ID, Place, error) {
 	id := l.hash.Chunk(data)
+	if p, ok := l.w.find(catalog.KeyOf(repo.ChunkFrame, id)); ok {
+		return id, p, nil
+	}
 	p, err := l.put(repo.ChunkFrame, id, data)
 	return id, p, err
 }
@@ -98,10 +102,13 @@ func (l *Lane) put(kind repo.FrameKind, id repo.ID, data []byte) (Place, error) 
 		if err := l.w.Err(); err != nil {
 			return Place{}, err
 		}
+		if err := l.w.recent.spillWhenFull(); err != nil {
+			return Place{}, err
+		}
 		g.begun, g.number = true, l.w.newFrame()
 		g.index.Kind = kind
 	}
-	return l.w.table.findOrAdd(kind, id, func() Place {
+	return l.w.recent.findOrAdd(catalog.KeyOf(kind, id), func() Place {
 		p := Place{frame: g.number, off: uint32(len(g.buf)), len: uint32(len(data))}
 		g.buf = append(g.buf, data...)
 		g.index.IDs = append(g.index.IDs, id)
@@ -131,7 +138,7 @@ func (l *Lane) flush(kind repo.FrameKind) error {
 	if l.check, err = l.dec.DecodeAll(l.packed, l.check[:0]); err != nil || !bytes.Equal(l.check, g.buf) {
 		return errCompressor
 	}
-	l.w.addFrame(l.class, g.number, repo.Frame{Data: bytes.Clone(l.packed), Size: len(g.buf)}, g.index)
+	err = l.w.addFrame(l.class, g.number, repo.Frame{Data: l.packed, Size: len(g.buf)}, g.index)
 	g.begun, g.buf, g.index = false, g.buf[:0], repo.FrameIndex{}
-	return nil
+	return err
 }

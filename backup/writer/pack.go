@@ -5,13 +5,52 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"hash"
+	"io"
 
 	"practicectl/backup/repo"
 	"practicectl/internal/objstore"
 	"practicectl/internal/sealed"
 )
 
-// send seals and uploads a pack, waiting while enough others are on their way.
+// openPack is a pack being filled. Frames are sealed and hashed as they come, so that they are in memory once.
+type openPack struct {
+	at     uint32
+	out    *bytes.Buffer
+	sum    hash.Hash
+	sealed io.WriteCloser
+	plain  *repo.PackWriter
+	index  repo.PackIndex
+}
+
+func (w *Writer) newPack() (*openPack, error) {
+	p := &openPack{sum: sha256.New()}
+	select {
+	case b := <-w.buffers:
+		p.out = bytes.NewBuffer(b[:0])
+	default:
+		p.out = &bytes.Buffer{}
+	}
+	var err error
+	if p.sealed, err = sealed.Seal(io.MultiWriter(p.out, p.sum), w.o.Recipients...); err != nil {
+		return nil, err
+	}
+	p.plain = repo.NewPackWriter(p.sealed)
+	w.mu.Lock()
+	p.at = uint32(len(w.packs))
+	w.packs = append(w.packs, packAt{fresh: true, unlisted: true})
+	w.mu.Unlock()
+	return p, nil
+}
+
+func (p *openPack) add(f repo.Frame, ids repo.FrameIndex) error {
+	p.index.Frames = append(p.index.Frames, ids)
+	return p.plain.Add(f)
+}
+
+func (p *openPack) size() int { return p.out.Len() }
+
+// send uploads a pack, waiting while enough others are on their way.
 func (w *Writer) send(p *openPack) {
 	w.up.Go(func() error {
 		err := context.Cause(w.ctx)
@@ -26,49 +65,38 @@ func (w *Writer) send(p *openPack) {
 }
 
 func (w *Writer) upload(p *openPack) error {
-	data, err := w.seal(p.frames)
-	if err != nil {
+	if err := errors.Join(p.plain.Close(), p.sealed.Close()); err != nil {
 		return err
 	}
-	id := repo.PackID(sha256.Sum256(data))
-	if err := repo.Create(w.ctx, w.o.Store, id.Key(), data); err != nil && !errors.Is(err, objstore.ErrExists) {
+	data := p.out.Bytes()
+	id := repo.PackID(p.sum.Sum(nil))
+	sum := [sha256.Size]byte(id)
+	_, err := w.o.Store.Put(w.ctx, id.Key(), bytes.NewReader(data), int64(len(data)), objstore.PutOptions{IfAbsent: true, SHA256: &sum})
+	if err != nil && !errors.Is(err, objstore.ErrExists) {
 		return repo.StoreError("store a pack in", w.o.Store, "", err)
 	}
 	w.crash("pack stored")
+	p.index.Pack = repo.StoredPack{ID: id, Size: int64(len(data))}
 	w.mu.Lock()
-	entry := &w.packs[p.at]
-	entry.stored = repo.StoredPack{ID: id, Size: int64(len(data))}
-	entry.fresh.Pack = entry.stored
-	index := *entry.fresh
+	w.packs[p.at].stored = p.index.Pack
 	w.added += int64(len(data))
 	w.mu.Unlock()
+	select {
+	case w.buffers <- data:
+	default:
+	}
 	if w.o.Task != nil {
 		w.o.Task.Add(int64(len(data)))
 	}
-	return w.cache.remember(index)
-}
-
-func (w *Writer) seal(frames []repo.Frame) ([]byte, error) {
-	var out bytes.Buffer
-	enc, err := sealed.Seal(&out, w.o.Recipients...)
-	if err != nil {
-		return nil, err
-	}
-	if err := repo.PackPlaintext(enc, frames); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return w.cache.remember(p.index)
 }
 
 // Seal sends off the open packs and waits until all are stored. All lanes must have been flushed. The writer can be used
 // further: later content goes into new packs.
 func (w *Writer) Seal() error {
-	for class, p := range w.open {
-		if p != nil {
-			w.open[class] = nil
+	for class := range w.open {
+		if p := w.open[class].pack; p != nil {
+			w.open[class].pack = nil
 			w.send(p)
 		}
 	}
@@ -78,5 +106,12 @@ func (w *Writer) Seal() error {
 	return context.Cause(w.ctx)
 }
 
-// Wait returns when no upload is under way any more. It is for giving up: cancel the context first.
-func (w *Writer) Wait() { _ = w.up.Wait() } // why it failed is known already
+// Close waits until no upload is under way any more and closes the catalog. To give up, cancel the context first.
+func (w *Writer) Close() error {
+	_ = w.up.Wait() // why it failed is known already
+	err := w.recent.close()
+	if w.catalog != nil {
+		err = errors.Join(err, w.catalog.Close())
+	}
+	return err
+}

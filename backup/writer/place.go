@@ -1,6 +1,9 @@
 package writer
 
-import "practicectl/backup/repo"
+import (
+	"practicectl/backup/pagemap"
+	"practicectl/backup/repo"
+)
 
 // Place is where content lies or will lie. [Writer.Locate] tells after [Writer.Seal].
 type Place struct {
@@ -9,8 +12,20 @@ type Place struct {
 	len   uint32
 }
 
-// Slot is where a place's page lies within its frame, for putting pages together to runs.
-func (p Place) Slot() (frame uint32, slot int64) { return p.frame, int64(p.off / repo.PageSize) }
+// Run is the page at p, as a page map notes it.
+func (p Place) Run() pagemap.Run {
+	return pagemap.Run{Frame: p.frame, Slot: uint16(p.off / repo.PageSize), Count: 1}
+}
 
-// Skip is the place n pages further in the same frame.
-func (p Place) Skip(n int64) Place { p.off += uint32(n * repo.PageSize); return p }
+// Chunk is the chunk at p, as a page map notes it.
+func (p Place) Chunk() pagemap.Chunk {
+	return pagemap.Chunk{Frame: p.frame, Offset: p.off, Length: p.len}
+}
+
+// PlaceOfRun is the place of the first page of a run that is not of zero pages.
+func PlaceOfRun(r pagemap.Run) Place {
+	return Place{frame: r.Frame, off: uint32(r.Slot) * repo.PageSize, len: repo.PageSize}
+}
+
+// PlaceOfChunk is the place that a page map noted.
+func PlaceOfChunk(c pagemap.Chunk) Place { return Place{frame: c.Frame, off: c.Offset, len: c.Length} }

@@ -1,18 +1,19 @@
 // Package writer turns pages and chunks into stored packs, each content only once.
 //
 // A Writer belongs to one run. Lanes feed it, one for each goroutine: they hash, look the id up, and gather what is new
-// into compressed frames. The writer joins frames to packs, which are sealed and uploaded while the lanes go on.
+// into compressed frames. The writer seals frames into packs as they come and uploads full ones while the lanes go on.
 package writer
 
 import (
-	"bytes"
 	"context"
-	"slices"
+	"maps"
 	"sync"
 
 	"filippo.io/age"
 	"golang.org/x/sync/errgroup"
 
+	"practicectl/backup/catalog"
+	"practicectl/backup/pagemap"
 	"practicectl/backup/repo"
 	"practicectl/internal/objstore"
 	"practicectl/internal/progress"
@@ -28,7 +29,7 @@ const (
 	classes
 )
 
-// uploads is the number of packs on their way at once. Each holds its frames and its sealed bytes in memory.
+// uploads is the number of packs on their way at once. Each holds its sealed bytes in memory.
 const uploads = 3
 
 // Options of a run.
@@ -42,106 +43,77 @@ type Options struct {
 	// Absent are packs that count as not stored, although they are: garbage collection has them on its list, or too little of
 	// them is still in use. What lies in them is stored again; nothing new refers to them.
 	Absent map[repo.PackID]bool
-	Cache  string        // folder that keeps the index between runs; may be lost at any time
+	Cache  string        // folder that keeps the catalog between runs; may be lost at any time
+	Prior  *pagemap.Map  // of the snapshot before; nil: none
 	Task   progress.Task // counts uploaded bytes; nil: none
 	Crash  func(string)  // called at the points where a crash is interesting; nil: none
 }
 
 // Writer stores what lanes give it.
 type Writer struct {
-	o     Options
-	table *table
-	cache *cache
-	ctx   context.Context // of all uploads; ends with the first that fails
-	fail  context.CancelCauseFunc
-	up    errgroup.Group
+	o       Options
+	recent  *table           // what this run stored
+	catalog *catalog.Catalog // what earlier runs stored
+	cache   *cache
+	ctx     context.Context // of all uploads; ends with the first that fails
+	fail    context.CancelCauseFunc
+	up      errgroup.Group
+	buffers chan []byte // of sealed packs, to be used again
+	open    [classes]slot
 
-	mu     sync.Mutex
-	frames []frameAt
-	packs  []packAt
-	open   [classes]*openPack
-	added  int64
+	mu       sync.Mutex
+	frames   []pagemap.Frame
+	packs    []packAt
+	number   map[repo.PackID]uint32   // of packs
+	numbered map[pagemap.Frame]uint32 // of frames that the catalog told of
+	added    int64
 }
 
-// frameAt is where a frame lies; known once its lane has flushed it.
-type frameAt struct {
-	pack uint32
-	no   uint32
-}
-
-// packAt is a pack that frames refer to; its id is known once it is sealed.
+// packAt is a pack that frames lie in; its id is known once it is sealed.
 type packAt struct {
-	stored repo.StoredPack
-	fresh  *repo.PackIndex // nil: stored and listed in the index before this run
+	stored   repo.StoredPack
+	missing  bool // an earlier run stored it, and it is there no more
+	fresh    bool // stored by this run
+	unlisted bool // no stored index segment names it
 }
 
-type openPack struct {
-	at     uint32
-	frames []repo.Frame
-	size   int
+// slot holds the pack of a class that is being filled.
+type slot struct {
+	mu   sync.Mutex
+	pack *openPack
 }
 
-// Open reads the index of this host, so that nothing is stored twice. The context is that of all uploads.
+// Open finds out what is stored, so that nothing is stored twice. The context is that of all uploads.
 func Open(ctx context.Context, o Options) (*Writer, error) {
 	if o.PackSize == 0 {
 		o.PackSize = repo.PackTarget
 	}
-	w := &Writer{o: o, table: newTable()}
+	w := &Writer{o: o, buffers: make(chan []byte, uploads+int(classes)), number: map[repo.PackID]uint32{}, numbered: map[pagemap.Frame]uint32{}}
 	w.ctx, w.fail = context.WithCancelCause(ctx)
 	w.up.SetLimit(uploads)
 	w.cache = &cache{dir: o.Cache, store: o.Store, key: o.Key, host: o.Host, generation: o.Generation}
+	w.recent = newTable(w.cache.spillDir(), w.tagger)
+	if err := w.cache.prepare(); err != nil {
+		return nil, err
+	}
 	stored, err := w.storedPacks(ctx)
 	if err != nil {
 		return nil, err
 	}
-	known, err := w.cache.load(ctx)
-	if err != nil {
+	w.adopt(o.Prior, stored)
+	if w.catalog, err = w.cache.load(ctx, w.tagger); err != nil {
 		return nil, err
 	}
-	listed := map[repo.PackID]bool{}
-	for i := range known {
-		p := &known[i]
-		if size, ok := stored[p.index.Pack.ID]; !ok || size != p.index.Pack.Size {
-			continue // an index entry is only a hint: what is not there is stored again
+	w.catalog.Bind(func(p repo.StoredPack) (uint32, bool) {
+		if size, ok := stored[p.ID]; !ok || size != p.Size {
+			return 0, false // an entry is only a hint: what is not there is stored again
 		}
-		if listed[p.index.Pack.ID] || o.Absent[p.index.Pack.ID] {
-			continue
-		}
-		listed[p.index.Pack.ID] = true
-		if err := w.learn(p); err != nil {
-			return nil, err
-		}
-	}
-	return w, nil
+		return w.numberOf(p), true
+	})
+	return w, w.learnPending(stored)
 }
 
-// learn enters the content of a stored pack into the table.
-func (w *Writer) learn(p *knownPack) error {
-	at := uint32(len(w.packs))
-	entry := packAt{stored: p.index.Pack}
-	if p.pending {
-		entry.fresh = &p.index
-	}
-	w.packs = append(w.packs, entry)
-	for no, f := range p.index.Frames {
-		if _, err := f.Bytes(); err != nil {
-			return repo.Tampered("read the index of", w.o.Store, p.from, err)
-		}
-		frame := uint32(len(w.frames))
-		w.frames = append(w.frames, frameAt{pack: at, no: uint32(no)})
-		off := uint32(0)
-		for i, id := range f.IDs {
-			n := uint32(repo.PageSize)
-			if f.Kind == repo.ChunkFrame {
-				n = f.Lens[i]
-			}
-			w.table.insert(f.Kind, id, Place{frame: frame, off: off, len: n})
-			off += n
-		}
-	}
-	return nil
-}
-
+// storedPacks lists the packs that may be referred to, with their sizes: those that the store has and nobody declared absent.
 func (w *Writer) storedPacks(ctx context.Context) (map[repo.PackID]int64, error) {
 	out := map[repo.PackID]int64{}
 	for info, err := range w.o.Store.List(ctx, repo.PackPrefix) {
@@ -152,39 +124,130 @@ func (w *Writer) storedPacks(ctx context.Context) (map[repo.PackID]int64, error)
 			out[id] = info.Size
 		}
 	}
+	maps.DeleteFunc(out, func(id repo.PackID, _ int64) bool { return w.o.Absent[id] })
 	return out, nil
+}
+
+// adopt takes over the tables of the page map, so that its numbers of frames and packs are those of the writer.
+func (w *Writer) adopt(m *pagemap.Map, stored map[repo.PackID]int64) {
+	if m == nil {
+		return
+	}
+	w.frames = append(w.frames, m.Frames...)
+	for i, p := range m.Packs {
+		size, ok := stored[p.ID]
+		w.packs = append(w.packs, packAt{stored: p, missing: !ok || size != p.Size})
+		w.number[p.ID] = uint32(i)
+	}
+}
+
+func (w *Writer) tagger() *repo.Tagger { return w.o.Key.Tagger("catalog") }
+
+// numberOf gives a stored pack its number.
+func (w *Writer) numberOf(p repo.StoredPack) uint32 {
+	n, ok := w.number[p.ID]
+	if !ok {
+		n = uint32(len(w.packs))
+		w.packs = append(w.packs, packAt{stored: p})
+		w.number[p.ID] = n
+	}
+	return n
+}
+
+// learnPending enters what a run stored that did not commit.
+func (w *Writer) learnPending(stored map[repo.PackID]int64) error {
+	pending, err := w.cache.pending()
+	if err != nil {
+		return err
+	}
+	for _, id := range pending {
+		p, ok := w.cache.recall(id)
+		if size, there := stored[id]; !ok || !there || size != p.Pack.Size {
+			continue
+		}
+		if _, known := w.number[id]; known {
+			continue // a segment names it already
+		}
+		at := w.numberOf(p.Pack)
+		w.packs[at].unlisted = true
+		for no, f := range p.Frames {
+			if _, err := f.Bytes(); err != nil {
+				return repo.Tampered("read the index of", w.o.Store, w.cache.pendingKey(id), err)
+			}
+			frame := uint32(len(w.frames))
+			w.frames = append(w.frames, pagemap.Frame{Pack: at, No: uint32(no)})
+			off := uint32(0)
+			for i, id := range f.IDs {
+				n := uint32(repo.PageSize)
+				if f.Kind == repo.ChunkFrame {
+					n = f.Lens[i]
+				}
+				w.recent.findOrAdd(catalog.KeyOf(f.Kind, id), func() Place { return Place{frame: frame, off: off, len: n} })
+				off += n
+			}
+		}
+		if err := w.recent.spillWhenFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find tells where content lies that is stored already, or that this run is about to store.
+func (w *Writer) find(key catalog.Key) (Place, bool) {
+	if p, ok := w.recent.find(key); ok {
+		return p, true
+	}
+	e, ok := w.catalog.Find(key)
+	if !ok {
+		return Place{}, false
+	}
+	f := pagemap.Frame{Pack: e.Pack, No: e.Frame}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, ok := w.numbered[f]
+	if !ok {
+		n = uint32(len(w.frames))
+		w.frames = append(w.frames, f)
+		w.numbered[f] = n
+	}
+	return Place{frame: n, off: e.Offset, len: e.Length}, true
 }
 
 // newFrame reserves a number for a frame that a lane begins.
 func (w *Writer) newFrame() uint32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.frames = append(w.frames, frameAt{})
+	w.frames = append(w.frames, pagemap.Frame{})
 	return uint32(len(w.frames) - 1)
 }
 
 // addFrame puts a finished frame into the open pack of its class, and sends the pack off when it is full.
-func (w *Writer) addFrame(class Class, number uint32, f repo.Frame, ids repo.FrameIndex) {
+func (w *Writer) addFrame(class Class, number uint32, f repo.Frame, ids repo.FrameIndex) error {
+	s := &w.open[class]
+	s.mu.Lock()
+	if s.pack == nil {
+		p, err := w.newPack()
+		if err != nil {
+			s.mu.Unlock()
+			return err
+		}
+		s.pack = p
+	}
+	p := s.pack
 	w.mu.Lock()
-	p := w.open[class]
-	if p == nil {
-		p = &openPack{at: uint32(len(w.packs))}
-		w.packs = append(w.packs, packAt{fresh: &repo.PackIndex{}})
-		w.open[class] = p
-	}
-	w.frames[number] = frameAt{pack: p.at, no: uint32(len(p.frames))}
-	p.frames = append(p.frames, f)
-	index := w.packs[p.at].fresh
-	index.Frames = append(index.Frames, ids)
-	p.size += len(f.Data)
-	full := p.size >= w.o.PackSize
-	if full {
-		w.open[class] = nil
-	}
+	w.frames[number] = pagemap.Frame{Pack: p.at, No: uint32(p.plain.Frames())}
 	w.mu.Unlock()
+	err := p.add(f, ids)
+	full := p.size() >= w.o.PackSize
 	if full {
+		s.pack = nil
+	}
+	s.mu.Unlock()
+	if err == nil && full {
 		w.send(p)
 	}
+	return err
 }
 
 func (w *Writer) crash(point string) {
@@ -199,10 +262,43 @@ func (w *Writer) Junk() []error { return w.cache.junk }
 // Err is why an upload failed; nil while all is well. Lanes ask it, so that they do not read on in vain.
 func (w *Writer) Err() error { return context.Cause(w.ctx) }
 
-// Locate tells where sealed content lies.
-func (w *Writer) Locate(p Place) (pack repo.PackID, frame, off, n int64) {
+// Stored tells whether all these packs are there still.
+func (w *Writer) Stored(packs []uint32) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range packs {
+		if w.packs[p].missing {
+			return false
+		}
+	}
+	return true
+}
+
+// Locate tells where sealed content lies: the number of its pack, the frame in it, offset and length in bytes.
+func (w *Writer) Locate(p Place) (pack uint32, frame, off, n int64) {
 	f := w.frames[p.frame]
-	return w.packs[f.pack].stored.ID, int64(f.no), int64(p.off), int64(p.len)
+	return f.Pack, int64(f.No), int64(p.off), int64(p.len)
+}
+
+// PackID is the id of a sealed pack.
+func (w *Writer) PackID(number uint32) repo.PackID { return w.packs[number].stored.ID }
+
+// Tables are all frames and packs by their numbers, for the next page map.
+func (w *Writer) Tables() ([]pagemap.Frame, []repo.StoredPack) {
+	packs := make([]repo.StoredPack, len(w.packs))
+	for i, p := range w.packs {
+		packs[i] = p.stored
+	}
+	return w.frames, packs
+}
+
+// Packs are the sealed packs with these numbers.
+func (w *Writer) Packs(numbers map[uint32]bool) []repo.StoredPack {
+	out := make([]repo.StoredPack, 0, len(numbers))
+	for n := range numbers {
+		out = append(out, w.packs[n].stored)
+	}
+	return out
 }
 
 // Added is the number of bytes that this run stored in packs.
@@ -212,17 +308,8 @@ func (w *Writer) Added() int64 {
 	return w.added
 }
 
-// fresh lists the packs that no stored index segment names yet.
-func (w *Writer) fresh() []repo.PackIndex {
-	var out []repo.PackIndex
-	for _, p := range w.packs {
-		if p.fresh != nil {
-			out = append(out, *p.fresh)
-		}
-	}
-	slices.SortFunc(out, func(a, b repo.PackIndex) int { return bytes.Compare(a.Pack.ID[:], b.Pack.ID[:]) })
-	return out
-}
-
 // Hasher returns a new hasher under the index key.
 func (w *Writer) Hasher() *repo.Hasher { return w.o.Key.Hasher() }
+
+// Tracer returns a new tracer under the index key.
+func (w *Writer) Tracer() *repo.Tracer { return w.o.Key.Tracer() }

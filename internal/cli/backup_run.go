@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"practicectl/backup"
 	"practicectl/backup/repo"
@@ -18,23 +19,29 @@ import (
 var backupRunExits = []uerr.Kind{uerr.Incomplete, uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.Fenced, uerr.CorruptPage, uerr.WALGap, uerr.WeakLock}
 
 func (a *app) backupRunCmd() *cobra.Command {
+	full := false
 	return a.leaf(leaf{
 		Use: "run", Short: "Take a snapshot now",
 		Long: `Takes a snapshot of the database, the configuration and the extra paths of [backup], while the practice goes on working.
 Only what is not in the repository yet is uploaded. Every snapshot is a full restore point. In a store that locks objects
 nobody can delete it for 14 days, 56 when it is the first of a week, 730 when it is the first of a month.
 
+With PostgreSQL 17 and newer only those pages are read that changed according to the log's summaries, and a fourteenth of the
+others to see that the summaries tell the truth. Whenever there is a doubt, with --full, and after backup.full_read_days, every
+page is read; the output says why.
+
 Then each [[backup.copy]] is brought up to date. A copy that fails is an error, and the snapshot is stored all the same.
 
 A run that is interrupted leaves nothing to clean up: the next one uses what is stored already.`,
-		Examples: []string{"practicectl backup run", "practicectl backup run --cron"},
+		Examples: []string{"practicectl backup run", "practicectl backup run --full", "practicectl backup run --cron"},
 		Args:     cobra.NoArgs,
 		Exits:    backupRunExits,
-		Run:      func(ctx context.Context, r *run, _ []string) error { return r.backupRun(ctx) },
+		Flags:    func(f *pflag.FlagSet) { f.BoolVar(&full, "full", false, "read every page") },
+		Run:      func(ctx context.Context, r *run, _ []string) error { return r.backupRun(ctx, full) },
 	})
 }
 
-func (r *run) backupRun(ctx context.Context) error {
+func (r *run) backupRun(ctx context.Context, full bool) error {
 	ctx, release, err := r.lock(ctx, "backup", "backup run")
 	if err != nil {
 		return err
@@ -61,7 +68,8 @@ func (r *run) backupRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rep, err := backup.Run(ctx, repository, src, backup.RunOptions{Cache: l.BackupCache(), Recipients: c.Backup.Recipients, Now: r.now}, r.progress)
+	rep, err := backup.Run(ctx, repository, src, backup.RunOptions{Cache: l.BackupCache(), Recipients: c.Backup.Recipients, Now: r.now,
+		Full: full, FullEvery: time.Duration(c.Backup.FullEvery) * 24 * time.Hour}, r.progress)
 	r.rememberFacts("backup", fmt.Sprintf("%s saved, %s uploaded", size(rep.Snapshot.Bytes), size(rep.Uploaded)), r.backupFacts(ctx, repository, rep), err)
 	if rep.Key == "" {
 		return err
@@ -111,7 +119,7 @@ type backupRunResult struct {
 func (r *run) showBackupRun(rep backupRunResult) error {
 	return r.result(rep, func(w io.Writer) {
 		rows := [][]string{{"snapshot", rep.Snapshot.ID[:12]}, {"saved", fmt.Sprintf("%s in %d files", size(rep.Snapshot.Bytes), rep.Snapshot.Files)},
-			{"uploaded", size(rep.Uploaded)}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}}
+			{"read", readIn(rep.Report)}, {"uploaded", size(rep.Uploaded)}, {"time", fmt.Sprintf("%.1f s", rep.Seconds)}}
 		if db := rep.Snapshot.Database; db != nil {
 			rows = append(rows, []string{"database", "PostgreSQL " + db.Version + ", consistent at " + db.Stop})
 		}
@@ -121,4 +129,12 @@ func (r *run) showBackupRun(rep backupRunResult) error {
 		table(w, rows)
 		showCopies(w, rep.Copies)
 	})
+}
+
+// readIn says which pages were read, and why.
+func readIn(rep backup.Report) string {
+	if rep.Mode == backup.Tracked {
+		return fmt.Sprintf("%d of %d pages: those that changed according to the log, and %d to prove it", rep.Pages.Read, rep.Pages.Total, rep.Pages.Audited)
+	}
+	return "every page: " + rep.Reason
 }

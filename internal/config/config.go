@@ -56,13 +56,14 @@ type Backup struct {
 	Store       string   `toml:"store" json:"store"`       // "s3://bucket/prefix" or a folder
 	Endpoint    string   `toml:"endpoint" json:"endpoint"` // "https://host:port" of an S3 store
 	Region      string   `toml:"region" json:"region"`
-	Credentials string   `toml:"credentials" json:"credentials"` // file with access_key_id and secret_access_key; relative to the credential folder
-	Recipients  []string `toml:"recipients" json:"recipients"`   // age public keys, at least two
-	Paths       []string `toml:"paths" json:"paths"`             // extra files and folders
-	Limit       string   `toml:"limit" json:"limit"`             // upload limit, such as "2MiB/s"; empty: none
-	LimitHours  string   `toml:"limit_hours" json:"limit_hours"` // when it holds, such as "mon-fri 07:00-19:00"; empty: always
-	Stream      bool     `toml:"stream" json:"stream"`           // the agent stores the write-ahead log while it is written
-	Spool       string   `toml:"spool" json:"spool"`             // what may wait on this disk while the store is away, such as "4GiB"; empty: a tenth of the free disk, at most 4 GiB
+	Credentials string   `toml:"credentials" json:"credentials"`       // file with access_key_id and secret_access_key; relative to the credential folder
+	Recipients  []string `toml:"recipients" json:"recipients"`         // age public keys, at least two
+	Paths       []string `toml:"paths" json:"paths"`                   // extra files and folders
+	Limit       string   `toml:"limit" json:"limit"`                   // upload limit, such as "2MiB/s"; empty: none
+	LimitHours  string   `toml:"limit_hours" json:"limit_hours"`       // when it holds, such as "mon-fri 07:00-19:00"; empty: always
+	Stream      bool     `toml:"stream" json:"stream"`                 // the agent stores the write-ahead log while it is written
+	Spool       string   `toml:"spool" json:"spool"`                   // what may wait on this disk while the store is away, such as "4GiB"; empty: a tenth of the free disk, at most 4 GiB
+	FullEvery   int      `toml:"full_read_days" json:"full_read_days"` // days after which a backup reads every page, whatever the log says has changed
 	Keep        Keep     `toml:"keep" json:"keep"`
 	Copies      []Copy   `toml:"copy,omitempty" json:"copy"`
 }

@@ -13,7 +13,7 @@ func TestSavedFileLoadsBackTheSame(t *testing.T) {
 	want := Default()
 	want.Practice.Name = "Praxis Lindenhof"
 	want.Backup = Backup{Store: "s3://offsite/main", Endpoint: "https://s3.example.test", Recipients: []string{"age1a", "age1b"}, Paths: []string{},
-		Keep: Keep{Daily: 30, LeastDays: 3}, Copies: []Copy{{Name: "nas", Store: "/mnt/nas"}}}
+		FullEvery: 7, Keep: Keep{Daily: 30, LeastDays: 3}, Copies: []Copy{{Name: "nas", Store: "/mnt/nas"}}}
 	want.Notify.To = []string{}
 	want.Update.Modules = []string{"module-clinical"}
 	path := filepath.Join(t.TempDir(), "practice.toml")

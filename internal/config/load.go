@@ -23,7 +23,7 @@ func Default() File {
 		Database: Database{Provider: "system", Port: 5433, Name: "practice"},
 		Server:   Server{Listen: "127.0.0.1:8443", URL: "https://localhost:8443"},
 		Update:   Update{Channel: "stable", Mode: "lan", Keep: 2},
-		Backup:   Backup{Keep: Keep{Daily: 14, Weekly: 8, Monthly: 24, LeastDays: 7, LogDays: 14}},
+		Backup:   Backup{FullEvery: 28, Keep: Keep{Daily: 14, Weekly: 8, Monthly: 24, LeastDays: 7, LogDays: 14}},
 		Drill:    Drill{RTO: "72h", RPO: "24h"},
 		Mirror:   Mirror{Listen: "127.0.0.1:8080"},
 		Agent:    Agent{Services: []string{"database", "server"}},

@@ -97,6 +97,9 @@ func (n Notify) validate(add func(key, format string, args ...any)) {
 
 func (f *File) validateBackup(add func(key, format string, args ...any)) {
 	b := f.Backup
+	if b.FullEvery < 1 {
+		add("backup.full_read_days", "%d: it must be at least 1", b.FullEvery)
+	}
 	for _, k := range []struct {
 		name     string
 		n, least int

@@ -45,6 +45,7 @@ type PutOptions struct {
 	IfAbsent    bool      // create only; ErrExists otherwise. The put is a single request.
 	IfMatch     string    // replace only this ETag; ErrChanged otherwise
 	RetainUntil time.Time // lock against deletion until then; ErrUnsupported where the store has no locks
+	SHA256      *[32]byte // of the content, from a caller that knows it; nil: the store computes it when it needs it
 }
 
 // Capabilities is what a store was found to be able to do.

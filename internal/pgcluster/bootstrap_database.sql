@@ -21,6 +21,18 @@ CREATE TABLE IF NOT EXISTS practice_ops.witness (
     written_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- A backup makes and drops a relation once for each version of PostgreSQL, to see whether the log's summaries tell of it.
+CREATE OR REPLACE FUNCTION practice_ops.probe_relation() RETURNS oid
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE node oid;
+BEGIN
+    CREATE TABLE practice_ops.probe ();
+    node := pg_relation_filenode('practice_ops.probe');
+    DROP TABLE practice_ops.probe;
+    RETURN node;
+END $$;
+REVOKE ALL ON FUNCTION practice_ops.probe_relation() FROM PUBLIC;
+
 -- The term rises with each promotion; a server with an older term must not be written to.
 CREATE TABLE IF NOT EXISTS practice_ops.cluster_term (
     term   bigint PRIMARY KEY CHECK (term > 0),
@@ -33,4 +45,5 @@ INSERT INTO practice_ops.cluster_term (term, node, reason)
 
 GRANT USAGE ON SCHEMA practice_ops TO pm_backup, pm_app, pm_server, pm_migrate;
 GRANT SELECT, INSERT ON practice_ops.witness TO pm_backup;
+GRANT EXECUTE ON FUNCTION practice_ops.probe_relation() TO pm_backup;
 GRANT SELECT ON practice_ops.cluster_term TO pm_backup, pm_app, pm_server, pm_migrate;

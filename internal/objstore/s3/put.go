@@ -36,7 +36,7 @@ func (s *store) put(ctx context.Context, key string, r io.Reader, size int64, o 
 	if size < 0 || size > maxPut {
 		return info, fmt.Errorf("%w: an object of %d bytes", objstore.ErrUnsupported, size)
 	}
-	b, err := stage(r, size)
+	b, err := stage(r, size, o.SHA256)
 	if err != nil {
 		return info, err
 	}
@@ -132,8 +132,8 @@ func (b *staged) discard() {
 	}
 }
 
-// stage hashes size bytes of r and makes sure that they can be read again.
-func stage(r io.Reader, size int64) (*staged, error) {
+// stage makes sure that size bytes of r can be read again, and hashes them unless the sum of what can be rewound is known.
+func stage(r io.Reader, size int64, known *[sha256.Size]byte) (*staged, error) {
 	b, h := &staged{}, sha256.New()
 	if seeker, ok := r.(io.ReadSeeker); ok {
 		start, err := seeker.Seek(0, io.SeekCurrent)
@@ -141,6 +141,10 @@ func stage(r io.Reader, size int64) (*staged, error) {
 			return nil, err
 		}
 		b.r, b.start = seeker, start
+		if known != nil {
+			b.sum = *known // of other bytes: the service refuses them
+			return b, nil
+		}
 		err = objstore.Unpaced(r, func() error { return copyExactly(h, r, size) })
 		if err != nil {
 			return nil, err
