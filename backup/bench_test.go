@@ -3,9 +3,10 @@ package backup_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"practicectl/backup"
 	"practicectl/internal/testenv"
@@ -19,16 +20,22 @@ func benchRows() int {
 	return 150000
 }
 
-// BenchmarkBackup measures what an administrator waits for, with PostgreSQL 15 in full-read mode and a store in a folder:
-// the first snapshot, one of a database in which nothing or one page in a hundred changed, and a restore.
-func BenchmarkBackup(b *testing.B) {
-	c := testenv.PG(b, 15, testenv.Bootstrapped)
-	conn := connect(b, c)
+// notes fills the database of a benchmark.
+func notes(b *testing.B, conn *pgx.Conn) {
+	b.Helper()
 	execSQL(b, conn, `CREATE TABLE session_note (id bigserial PRIMARY KEY, patient int NOT NULL, body text NOT NULL)`)
 	execSQL(b, conn, fmt.Sprintf(`INSERT INTO session_note (patient, body) SELECT i %% 2000, string_agg(md5((i * 31 + k)::text) || ' Patientin berichtet über Schlaf und Stimmung. ', '')
 		FROM generate_series(1, %d) i, generate_series(1, 16) k GROUP BY i`, benchRows()))
 	execSQL(b, conn, `VACUUM FREEZE`)
 	execSQL(b, conn, `CHECKPOINT`)
+}
+
+// BenchmarkBackup measures what an administrator waits for, with PostgreSQL 15 in full-read mode and a store in a folder:
+// the first snapshot, and one of a database in which nothing or one page in a hundred changed.
+func BenchmarkBackup(b *testing.B) {
+	c := testenv.PG(b, 15, testenv.Bootstrapped)
+	conn := connect(b, c)
+	notes(b, conn)
 	measure := func(b *testing.B, rep backup.Report) {
 		b.SetBytes(rep.Snapshot.Bytes)
 		b.ReportMetric(float64(rep.Uploaded)/(1<<20), "MiB-up")
@@ -54,23 +61,6 @@ func BenchmarkBackup(b *testing.B) {
 			execSQL(b, conn, `CHECKPOINT`)
 			b.StartTimer()
 			measure(b, g.run(source(c)))
-		}
-	})
-	b.Run("restore", func(b *testing.B) {
-		for b.Loop() {
-			b.StopTimer()
-			dir, err := os.MkdirTemp("/tmp", "bench")
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.StartTimer()
-			rep := g.restore("latest", filepath.Join(dir, "copy"), backup.RestoreOptions{})
-			b.StopTimer()
-			b.SetBytes(rep.Bytes)
-			if err := os.RemoveAll(dir); err != nil {
-				b.Fatal(err)
-			}
-			b.StartTimer()
 		}
 	})
 }
