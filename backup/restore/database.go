@@ -30,12 +30,23 @@ const (
 	autoConf       = "postgresql.auto.conf"
 )
 
-// tame is appended to postgresql.auto.conf. A restored copy must not archive over the original's log or follow its primary;
-// its first start recovers from the log in the folder; there is no archive to ask.
-const tame = `
-# Written by practicectl restore: this copy does not archive and follows nobody. What follows rules only its first recovery.
+// tame is appended to postgresql.auto.conf, where it is read last. A restored copy must not archive over the original's log, follow
+// its primary or wait for its standbys, answer in its place, or run what the practice had it run in the background; its first
+// start recovers from the log in the folder, and there is no archive to ask. Putting the copy into service takes it away
+// again ([pgcluster.Cluster.Configure]).
+const tame = "\n" + pgcluster.TameBegin + `
 archive_mode = 'off'
+archive_command = ''
+archive_library = ''
+archive_cleanup_command = ''
+recovery_end_command = ''
 primary_conninfo = ''
+primary_slot_name = ''
+synchronous_standby_names = ''
+max_logical_replication_workers = '0'
+listen_addresses = ''
+shared_preload_libraries = ''
+session_preload_libraries = ''
 restore_command = 'false'
 `
 
@@ -76,7 +87,7 @@ func (p *Plan) layDatabase(ctx context.Context, d folder, rep progress.Reporter)
 		return err
 	}
 	files["backup_label"], files[recoverySignal] = db.Label, ""
-	files[autoConf] = untamed(string(old)) + tame + p.Replay.conf()
+	files[autoConf] = untamed(pgcluster.Untamed(string(old))) + tame + p.Replay.conf() + pgcluster.TameEnd + "\n"
 	if err := d.mkdir(filepath.Join(p.data, "pg_wal")); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package pgcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -47,7 +48,7 @@ func (c *Cluster) Configure(ctx context.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
-	if err := c.adopt(); err != nil {
+	if err := errors.Join(c.adopt(), c.release()); err != nil {
 		return c.pathError(op, err)
 	}
 	if err := c.write("pg_hba.conf", []byte(hba())); err != nil {
