@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -114,4 +115,81 @@ func TestO5_DiskFullIsSaidAndNothingIsLost(t *testing.T) {
 			t.Errorf("%s was left", path)
 		}
 	}
+}
+
+// TestO5_ADiskThatFillsUpInPlaceLeavesWhatWasThere: while the way back is kept nothing has changed yet, and later it is taken.
+func TestO5_ADiskThatFillsUpInPlaceLeavesWhatWasThere(t *testing.T) {
+	if !ownMounts(t) {
+		return
+	}
+	st, _ := dirStore(t)
+	g := newRig(t, st)
+	root := writeFiles(t, 12)
+	g.run(backup.Source{Paths: []string{root}})
+	disk := smallDisk(t, "60m")
+	target := filepath.Join(disk, "neu")
+	g.restore("latest", target, backup.RestoreOptions{})
+	laid := filepath.Join(target, "files", root)
+	spoil := func(name string, at int64) {
+		f, err := os.OpenFile(filepath.Join(laid, name), os.O_RDWR, 0)
+		if err == nil {
+			_, err = f.WriteAt(make([]byte, 1<<20), at)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil("doppelt", 1<<20)
+	spoil("groß/bild.bin", 2<<20)
+	if err := os.Remove(filepath.Join(laid, "genau")); err != nil {
+		t.Fatal(err)
+	}
+	before := state(t, target)
+	fill := func(leave int64) {
+		var free unix.Statfs_t
+		if err := unix.Statfs(disk, &free); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(disk, "filler"), make([]byte, int64(free.Bavail)*int64(free.Bsize)-leave), 0o600); err != nil { //nolint:unconvert // differs between systems
+			t.Fatal(err)
+		}
+	}
+	inPlace := func(o backup.RestoreOptions) error {
+		plan, err := backup.PlanRestore(t.Context(), g.holder(), backup.Target{Snapshot: "latest", Dir: target, InPlace: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Now = time.Now
+		_, err = backup.Restore(t.Context(), plan, o, progress.None)
+		return err
+	}
+	refused := func(when string, err error) {
+		t.Helper()
+		if uerr.ExitCode(err) != 16 || uerr.HintOf(err) == "" {
+			t.Errorf("%s: %v", when, err)
+		}
+		if err := os.RemoveAll(filepath.Join(disk, "filler")); err != nil {
+			t.Fatal(err)
+		}
+		sameState(t, before, state(t, target))
+		gone(t, target+".undo")
+	}
+	fill(1 << 20)
+	refused("told before", inPlace(backup.RestoreOptions{}))
+	// Somebody takes the room while the way back is being kept, and once it is kept.
+	refused("while keeping", inPlace(backup.RestoreOptions{Crash: func(point string) {
+		if point == "journal begun" {
+			fill(1 << 20)
+		}
+	}}))
+	refused("while laying", inPlace(backup.RestoreOptions{Crash: func(point string) {
+		if point == "journal complete" {
+			fill(64 << 10)
+		}
+	}}))
+	if err := inPlace(backup.RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	sameTree(t, root, laid)
 }
