@@ -4,32 +4,59 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"practicectl/internal/testenv"
 )
 
-// ageProgram is the age command line program: the installed one, or one built from the module that we link.
+// ageProgram is the installed age program.
 func ageProgram(t testing.TB) string {
 	t.Helper()
-	if path, err := exec.LookPath("age"); err == nil {
-		return path
+	path, err := exec.LookPath("age")
+	if err != nil {
+		t.Fatal("age is missing: apt-get install age")
 	}
-	path := filepath.Join(t.TempDir(), "age")
-	if out, err := exec.Command("go", "build", "-o", path, "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
-		t.Fatalf("age is missing (apt-get install age) and cannot be built: %v\n%s", err, out)
+	return path
+}
+
+// newAge is an age program that knows post-quantum keys, built once when it is missing.
+func newAge(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("../scripts/tool", "age").Output()
+	if err != nil {
+		t.Fatalf("scripts/tool age: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// restoreByHand runs the script of docs/formats with an age program and an identity file.
+func restoreByHand(t testing.TB, age, folder, snapshot, identity, target string) {
+	t.Helper()
+	for _, tool := range []string{"zstd", "python3"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%s is missing: apt-get install %s", tool, tool)
+		}
+	}
+	cmd := exec.Command("python3", "../docs/formats/restore-by-hand.py", folder, snapshot, identity, target)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(age)+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// identityFile writes the text of an identity as a file that the age program takes.
+func identityFile(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "identity")
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
 // TestO5_RestoreByHandWithAgeAndZstd follows docs/formats/backup.md with the script beside it, which uses nothing of ours.
 func TestO5_RestoreByHandWithAgeAndZstd(t *testing.T) {
-	for _, tool := range []string{"zstd", "python3"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is missing: apt-get install %s", tool, tool)
-		}
-	}
-	age := ageProgram(t)
 	c := testenv.PG(t, 15, testenv.Bootstrapped)
 	conn := connect(t, c)
 	fill(t, conn, 3000)
@@ -41,16 +68,8 @@ func TestO5_RestoreByHandWithAgeAndZstd(t *testing.T) {
 	rep := g.run(source(c, etc))
 	want := dump(t, conn)
 
-	identity := filepath.Join(t.TempDir(), "identity")
-	if err := os.WriteFile(identity, []byte(g.secret(0)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	target := restoreFolder(t, c)
-	cmd := exec.Command("python3", "../docs/formats/restore-by-hand.py", folder, rep.Key, identity, target)
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(age)+":"+os.Getenv("PATH"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	restoreByHand(t, ageProgram(t), folder, rep.Key, identityFile(t, g.secret(0)), target)
 	if give := own(c); give != nil {
 		err := filepath.WalkDir(target, func(path string, _ os.DirEntry, err error) error {
 			if err != nil {

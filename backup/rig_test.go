@@ -34,11 +34,12 @@ func newRig(t testing.TB, st objstore.Store) *rig {
 	return newRigWith(t, st, backup.InitOptions{})
 }
 
-// newRigWith makes one in a store of which something was found out.
+// newRigWith makes one in a store of which something was found out, or with recipients of the caller's, whose identities it does not
+// know.
 func newRigWith(t testing.TB, st objstore.Store, o backup.InitOptions) *rig {
 	t.Helper()
 	g := &rig{t: t, store: st, cache: filepath.Join(t.TempDir(), "cache")}
-	for range 2 {
+	for len(o.Recipients) == 0 && len(g.recipients) < 2 {
 		id, err := age.GenerateX25519Identity()
 		if err != nil {
 			t.Fatal(err)
@@ -46,6 +47,7 @@ func newRigWith(t testing.TB, st objstore.Store, o backup.InitOptions) *rig {
 		g.identities = append(g.identities, id)
 		g.recipients = append(g.recipients, id.Recipient().String())
 	}
+	g.recipients = append(g.recipients, o.Recipients...)
 	g.cred, g.owner = t.TempDir(), filepath.Join(t.TempDir(), "owner.pem")
 	o.Host, o.Recipients, o.Now = "praxis-1", g.recipients, time.Now()
 	_, err := backup.Setup(t.Context(), st, backup.SetupOptions{Credentials: g.cred, OwnerKey: g.owner,

@@ -7,19 +7,49 @@ usage: restore-by-hand.py STORE SNAPSHOT IDENTITY TARGET
   IDENTITY  age identity file
   TARGET    new folder
 
+After a rotation of keys an identity may open only what was stored since. The keys of older objects are then taken from the keyring
+(k/), and given to age by a plugin of a few lines, which this script writes into a temporary folder.
+
 It trusts the store: signatures and digests are what practicectl checks.
 """
-import functools, json, os, struct, subprocess, sys
+import base64, functools, json, os, stat, struct, subprocess, sys, tempfile
 
 store, snapshot, identity, target = sys.argv[1:]
 
 
-def run(argv, data):
-    return subprocess.run(argv, input=data, stdout=subprocess.PIPE, check=True).stdout
+def run(argv, data, **more):
+    return subprocess.run(argv, input=data, stdout=subprocess.PIPE, check=True, **more).stdout
 
 
-def unage(data):
+def unage(key, data):
+    if key in keyring:
+        return unage_with_file_key(keyring[key], data)
     return run(["age", "--decrypt", "--identity", identity], data)
+
+
+PLUGIN = """#!/usr/bin/env python3
+import os, sys
+while sys.stdin.readline().rstrip() not in ("-> done", ""):  # the identity, and the recipients of the file
+    sys.stdin.readline()
+sys.stdin.readline()
+sys.stdout.write("-> file-key 0\\n" + os.environ["FILE_KEY"] + "\\n")
+sys.stdout.flush()
+sys.stdin.readline(), sys.stdin.readline()  # ok
+sys.stdout.write("-> done\\n\\n")
+"""
+
+
+def unage_with_file_key(file_key, data):
+    with tempfile.TemporaryDirectory() as folder:
+        plugin, stub = os.path.join(folder, "age-plugin-filekey"), os.path.join(folder, "identity")
+        with open(plugin, "w") as f:
+            f.write(PLUGIN)
+        os.chmod(plugin, stat.S_IRWXU)
+        with open(stub, "w") as f:
+            f.write("AGE-PLUGIN-FILEKEY-17W2674\n")  # says only which plugin to ask
+        text = base64.b64encode(bytes.fromhex(file_key)).decode().rstrip("=")
+        env = dict(os.environ, PATH=folder + os.pathsep + os.environ["PATH"], FILE_KEY=text)
+        return run(["age", "--decrypt", "--identity", stub], data, env=env)
 
 
 def unzstd(data):
@@ -31,10 +61,23 @@ def read(key):
         return f.read()
 
 
+def read_keyring():
+    """The keys that the newest settings hand on to this identity: of an object's name the 16 bytes that open its age file."""
+    newest = max(os.listdir(os.path.join(store, "r")))
+    out = {}
+    for segment in json.loads(read("r/" + newest).split(b"\n")[0]).get("keyring", []):
+        try:
+            lines = unzstd(unage("", read("k/" + segment["name"]))).decode()
+        except subprocess.CalledProcessError:
+            continue  # it is for others, and this identity opens everything without it
+        out.update(line.split(" ") for line in lines.splitlines())
+    return out
+
+
 @functools.lru_cache(maxsize=8)
 def pack(name):
     """The plaintext of a pack and where each of its frames begins in it."""
-    packed = unage(read("p/" + name))
+    packed = unage("p/" + name, read("p/" + name))
     frames, _, magic = struct.unpack("<IBI", packed[-9:])
     assert magic == 0x8F92EAB1, "not a seekable zstd file"
     table = packed[-9 - 8 * frames:-9]
@@ -68,9 +111,11 @@ def content(packs, entry):
         yield chunk(packs, ref)
 
 
+keyring = {}
+keyring = read_keyring()
 raw = read(snapshot)
 header, _, sealed = raw.split(b"\n", 2)
-header, body = json.loads(header), json.loads(unzstd(unage(sealed)))
+header, body = json.loads(header), json.loads(unzstd(unage(snapshot, sealed)))
 for tree in body["trees"]:
     for ref in tree["blocks"]:
         block = json.loads(chunk(body["packs"], ref))
@@ -101,5 +146,5 @@ if database:
         with open(path, "r+b" if os.path.exists(path) else "wb") as f:
             f.truncate(size)
             f.seek(at % size)
-            f.write(unzstd(unage(read(piece["key"]))))
+            f.write(unzstd(unage(piece["key"], read(piece["key"]))))
         os.chmod(path, 0o600)
