@@ -80,7 +80,7 @@ func columnsOf(ctx context.Context, conn *pgx.Conn, schema, name string) (string
 		return "", uerr.New(uerr.NotFound, op, schema+"."+name, errors.New("there is none in the snapshot"), "write it like --table pm.document; the names are as in the database, not folded to lower case")
 	case err != nil:
 		return "", uerr.New(uerr.Failed, op, schema+"."+name, err, "")
-	case !strings.Contains("rpm", kind):
+	case kind != "r" && kind != "p" && kind != "m":
 		return "", uerr.New(uerr.NotFound, op, schema+"."+name, errors.New("it is no table"), "name the table with --table")
 	}
 	return columns, nil

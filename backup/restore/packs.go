@@ -135,6 +135,9 @@ func (p *Plan) openEnds(ctx context.Context, want repo.StoredPack) (*opened, err
 			e, err = sealed.NewExcerpts(head, want.Size, ids...)
 		}
 	}
+	if errors.Is(err, sealed.ErrShortHead) { // no header is that long
+		err = uerr.New(uerr.Integrity, "open", "", err, "")
+	}
 	if err != nil {
 		return nil, p.unopened(key, err)
 	}
@@ -156,7 +159,7 @@ func (p *Plan) part(ctx context.Context, want repo.StoredPack, off, n int64) ([]
 	}
 	data := make([]byte, n)
 	_, err = io.ReadFull(rc, data)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = uerr.New(uerr.Integrity, "read the pack", "", errors.New("it is cut short"), "")
 	}
 	return data, p.unopened(key, errors.Join(err, rc.Close()))
