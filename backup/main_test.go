@@ -33,6 +33,7 @@ type job struct {
 	Nth                int    // at which call with that point
 	Prune              bool   // it prunes in place of taking a snapshot
 	Restore            *restoreJob
+	Stream             string // it streams the log of the source with this folder, until it is killed
 }
 
 // restoreJob is a restore in place of a backup.
@@ -69,6 +70,9 @@ func child(text string) error {
 	r, err := backup.Open(context.Background(), st, keys)
 	if err != nil {
 		return err
+	}
+	if j.Stream != "" {
+		return backup.Stream(context.Background(), r, j.Recipients, backup.StreamOptions{ConnString: j.Source.Database.ConnString, Dir: j.Stream, Now: time.Now, Piece: 64 << 10})
 	}
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {

@@ -244,7 +244,7 @@ func (s *streamer) spill() error {
 		}
 	}
 	s.mu.Unlock()
-	if n <= s.o.memory {
+	if n <= s.o.Memory {
 		return nil
 	}
 	mark := wal.NewMarker(*s.repo.Keys.Index)

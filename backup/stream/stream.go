@@ -32,11 +32,11 @@ type Options struct {
 	Window     time.Duration // how long log is locked, in a store that locks objects; 0: as long as a daily snapshot
 	Once       bool          // store what the server has now, then end
 	Piece      int           // bytes at which a piece is cut; 0: 1 MiB
+	Memory     int           // bytes of log that wait for the store before they go to the spool; 0: 64 MiB
 	Now        func() time.Time
 	After      func(time.Duration) <-chan time.Time // a clock for tests; nil: time.After
 	Warn       func(format string, args ...any)     // what somebody should know, once for each event
 
-	memory int // bytes of log that wait for the store before they go to the spool; 0: inMemory
 }
 
 // cutAfter is how old the oldest log gets before it is cut and stored: a second less than the five that may be lost.
@@ -118,8 +118,8 @@ func open(r *repo.Repo, o Options) (*streamer, error) {
 	if o.Piece == 0 {
 		o.Piece = pieceSize
 	}
-	if o.memory == 0 {
-		o.memory = inMemory
+	if o.Memory == 0 {
+		o.Memory = inMemory
 	}
 	if o.After == nil {
 		o.After = time.After
