@@ -30,12 +30,15 @@ type Result struct {
 
 // Probe runs the checks over a store.
 type Probe struct {
-	list []Check
-	log  *slog.Logger
+	list  []Check
+	store *store.Store
+	log   *slog.Logger
 }
 
 // New returns the server's own probe.
-func New(st *store.Store, log *slog.Logger) *Probe { return &Probe{list: checks(st), log: log} }
+func New(st *store.Store, log *slog.Logger) *Probe {
+	return &Probe{list: checks(st), store: st, log: log}
+}
 
 // Run runs every check, each at most 5 s.
 func (p *Probe) Run(ctx context.Context) (results []Result, ok bool) {
@@ -70,7 +73,11 @@ func (p *Probe) Register(mux *http.ServeMux) {
 		if !ok {
 			status = http.StatusServiceUnavailable
 		}
-		answer(w, status, map[string]any{"ok": ok, "checks": results})
+		body := map[string]any{"checks": results, "ok": ok}
+		if log, err := p.store.LogState(r.Context()); err == nil { // it informs, and keeps nobody out
+			body["log"] = log
+		}
+		answer(w, status, body)
 	})
 }
 
