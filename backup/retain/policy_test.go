@@ -37,8 +37,8 @@ func judge(t *testing.T, p Policy, all []Candidate, now time.Time) (keys []strin
 	return keys, doubts
 }
 
-// TestO7_TheCalendarIsKept: 14 days, 8 weeks, 24 months.
-func TestO7_TheCalendarIsKept(t *testing.T) {
+// TestO7_M15_TheCalendarIsKept: 14 days, 8 weeks, 24 months.
+func TestO7_M15_TheCalendarIsKept(t *testing.T) {
 	all := nights(1000)
 	keys, doubts := judge(t, Default, all, tonight.Add(time.Hour))
 	if len(doubts) != 0 {
