@@ -130,13 +130,52 @@ func (u unprivileged) restoreFromBareStore(media, store string) {
 	if !rep.Proved {
 		u.t.Errorf("restore: %+v", rep)
 	}
-	bare.want(18, "never overwrites", append([]string{"restore", "run", "latest"}, from...)...)
+	bare.want(18, "overwrites nothing", append([]string{"restore", "run", "latest"}, from...)...)
 	if _, err := os.Stat(filepath.Join(target, "files", u.prefix, "etc/practice/main/practice.toml")); err != nil {
 		u.t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(target, "pg", "PG_VERSION")); err != nil {
 		u.t.Error(err)
 	}
+	bare.restoreParts(from, target)
+}
+
+// restoreParts brings back in place what was restored before, and single files, and rows.
+func (u unprivileged) restoreParts(from []string, target string) {
+	u.t.Helper()
+	run := func(args ...string) []string { return append(append([]string{"restore"}, args...), from...) }
+	if err := os.Remove(filepath.Join(target, "pg", "global", "pg_control")); err != nil {
+		u.t.Fatal(err)
+	}
+	u.want(19, "--yes", run("run", "latest", "--in-place", "--no-input")...)
+	var plan backup.RestorePlan
+	u.decode(&plan, run("plan", "latest", "--in-place")...)
+	if !plan.InPlace || plan.Write == 0 || plan.Write > plan.Bytes/2 || plan.Estimate == nil {
+		u.t.Errorf("plan in place: %d of %d bytes, %+v", plan.Write, plan.Bytes, plan.Estimate)
+	}
+	var rep backup.RestoreReport
+	u.decode(&rep, run("run", "latest", "--in-place", "--yes", "--prove", "always")...)
+	if !rep.InPlace || !rep.Proved || rep.Written > rep.Bytes/2 {
+		u.t.Errorf("in place: %+v", rep)
+	}
+	u.want(10, "none is unfinished", run("undo")...)
+	found := filepath.Join(filepath.Dir(target), "found")
+	u.want(0, "restored", append(run("run", "latest", "--path", "files/*/*/*/etc/practice/main/practice.toml"), "--target", found)...)
+	u.want(10, "nothing in the snapshot matches", append(run("run", "latest", "--path", "files/nothing"), "--target", found+"2")...)
+
+	store := append([]string{}, from[:2]...)
+	rows := append(append([]string{"restore", "table", "latest", "--table", "practice_ops.witness"}, store...), from[len(from)-2:]...)
+	u.want(64, "--out", rows...)
+	out := filepath.Join(filepath.Dir(target), "witness.csv")
+	rows = append(rows, "--out", out, "--dir", filepath.Dir(target))
+	u.want(0, "would write", append(rows, "--dry-run")...)
+	u.want(0, "rows", rows...)
+	if text, err := os.ReadFile(out); err != nil || strings.Count(string(text), "\n") < 2 {
+		u.t.Errorf("rows: %q, %v", text, err)
+	}
+	u.want(18, "nothing is overwritten", rows...)
+	document := append(append([]string{"restore", "document", "latest", "--id", "0190a1b2-0000-7000-8000-000000000001", "--out", out + "2"}, store...), from[len(from)-2:]...)
+	u.want(10, "there is none in the snapshot", append(document, "--dir", filepath.Dir(target))...)
 }
 
 // anotherOwner writes the owner key of somebody else.
