@@ -55,9 +55,7 @@ func (r *run) herald(l paths.Layout, c *config.File) (*herald, error) {
 		}
 		h.ping.URL = secret.New(strings.TrimSpace(string(data)))
 		h.redact.Secrets = append(h.redact.Secrets, h.ping.URL)
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.Proxy = proxyFrom(r.app.Getenv)
-		h.ping.Client = &http.Client{Transport: transport}
+		h.ping.Client = &http.Client{Transport: &http.Transport{Proxy: proxyFrom(r.app.Getenv), ForceAttemptHTTP2: true}}
 	}
 	if n.SMTP == "" {
 		return h, nil

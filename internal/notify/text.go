@@ -48,7 +48,7 @@ var languages = map[string]words{
 			"integrity": "etwas wurde verändert oder ist beschädigt; bitte nichts löschen", "precondition": "etwas, das der Auftrag braucht, fehlt", "unreachable": "der Speicher oder Server ist nicht erreichbar",
 			"no-space": "eine Platte oder der Speicher ist voll", "fenced": "eine andere Kopie der Praxis schreibt in dasselbe Repository", "loss-guard": "es wären Daten verloren gegangen", "overdue": "der letzte Erfolg ist zu lange her",
 			"corrupt-page": "Seiten der Datenbank sind beschädigt; die Sicherung ist gespeichert", "wal-gap": "Protokoll der Datenbank fehlt", "weak-lock": "der Speicher sperrt die Sicherungen nicht so, wie er sollte",
-			"config": "die Konfiguration ist falsch", "": "er ist fehlgeschlagen"},
+			"config": "eine Einstellung ist falsch", "": "er ist fehlgeschlagen"},
 	},
 }
 
