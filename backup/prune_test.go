@@ -185,10 +185,9 @@ func TestO7_PruneRemovesInTwoPhases(t *testing.T) {
 	st, _ := dirStore(t)
 	p := newPruneRig(t, st)
 	p.write("stays", 1, 300<<10)
-	var nights []backup.Report
 	for i := range 30 {
 		p.write("changes", 100+i, 400<<10)
-		nights = append(nights, p.night(firstNight.Add(time.Duration(i)*day)))
+		p.night(firstNight.Add(time.Duration(i) * day))
 	}
 	last := firstNight.Add(29 * day)
 	packs := len(p.stored("p/"))
