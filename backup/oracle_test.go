@@ -138,7 +138,7 @@ func (o *oracleRig) missed(m *pagemap.Map) (out []string) {
 				case i >= a.Len():
 					out = append(out, fmt.Sprintf("%s block %d is not there", path, i))
 				case a.At(i).ID == b.At(i).ID:
-				case m.Facts.Checksums == 0 && a.At(i).Trace.LSN() == b.At(i).Trace.LSN() && strings.HasPrefix(path, "pg/base/") && !strings.Contains(path, "_"): // hint bits
+				case m.Facts.Checksums == 0 && a.At(i).Trace.LSN() == b.At(i).Trace.LSN() && !strings.Contains(filepath.Base(path), "_"): // hint bits
 				case i == 0 && o.spGistMeta(path):
 				default:
 					out = append(out, fmt.Sprintf("%s block %d, last logged change at %X, the snapshot began at %X", path, i, b.At(i).Trace.LSN(), m.Facts.Start))

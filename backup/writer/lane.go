@@ -34,7 +34,11 @@ type gather struct {
 
 // Lane returns a new lane for content of a class.
 func (w *Writer) Lane(class Class) (*Lane, error) {
-	enc, err := repo.NewEncoder()
+	encoder := repo.NewEncoder
+	if w.o.Prior != nil {
+		encoder = repo.NewTightEncoder // only what changed is stored
+	}
+	enc, err := encoder()
 	if err != nil {
 		return nil, err
 	}
