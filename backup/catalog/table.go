@@ -124,7 +124,7 @@ func (t *Table) readBlock(no int, block *[blockSize]byte) error {
 	if _, err := t.f.ReadAt(block[:], int64(no)*blockSize); err != nil {
 		return err
 	}
-	tagger := t.taggers.Get().(*repo.Tagger)
+	tagger := t.taggers.Get().(*repo.Tagger) //nolint:errcheck // the pool holds nothing else
 	defer t.taggers.Put(tagger)
 	if tag := blockTag(tagger, no, block); !bytes.Equal(tag[:], block[tagAt:]) {
 		return fmt.Errorf("%s: %w", t.path, errDamaged)

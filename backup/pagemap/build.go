@@ -40,7 +40,7 @@ func Create(dir, snapshot string, tagger func() *repo.Tagger) (*Builder, error) 
 }
 
 func (b *Builder) tag(parts ...[]byte) repo.ID {
-	t := b.taggers.Get().(*repo.Tagger)
+	t := b.taggers.Get().(*repo.Tagger) //nolint:errcheck // the pool holds nothing else
 	defer b.taggers.Put(t)
 	return t.Tag(parts...)
 }

@@ -174,7 +174,7 @@ func (m *Map) read(snapshot string) error {
 }
 
 func (m *Map) tag(parts ...[]byte) repo.ID {
-	t := m.taggers.Get().(*repo.Tagger)
+	t := m.taggers.Get().(*repo.Tagger) //nolint:errcheck // the pool holds nothing else
 	defer m.taggers.Put(t)
 	return t.Tag(parts...)
 }
