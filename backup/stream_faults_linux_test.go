@@ -52,8 +52,8 @@ func TestT27_O6_EveryRequestAndChangeOfAStreamMayFail(t *testing.T) {
 		if err := g.streamOnce(o, st); err != nil {
 			t.Fatalf("after %s: %v", what, err)
 		}
-		if got, err := stream.Read(disk.Dir); err != nil || len(got.Gaps) != 0 || got.Stored < flushed(t, conn) {
-			t.Fatalf("after %s: %v, %+v", what, err, got)
+		if got, err := stream.Read(disk.Dir); err != nil || len(got.Gaps) != 0 {
+			t.Fatalf("after %s: %v, gaps %v", what, err, got.Gaps)
 		}
 	}
 	for _, late := range []bool{false, true} {
@@ -79,6 +79,8 @@ func TestT27_O6_EveryRequestAndChangeOfAStreamMayFail(t *testing.T) {
 		more()
 		return g.streamOnce(o, st)
 	}, func(what string, _ error) { settle(what) })
+	more()
+	end := flushed(t, conn) // the server may write something more at any time
 	settle("all that")
-	g.sameLog(c, 1, began.Stored, flushed(t, conn))
+	g.sameLog(c, 1, began.Stored, end)
 }

@@ -135,6 +135,9 @@ func (s *streamer) resume(ctx context.Context, sys pgcluster.System, slot pgclus
 			}
 		}
 	}
+	if p, whole := s.unbroken(slotPosition(h, sys, slot)); dropping && whole {
+		at, dropping = p, false
+	}
 	if dropping || at.timeline == 0 {
 		return s.begin(sys, slotPosition(h, sys, slot), true, nil)
 	}
@@ -143,6 +146,24 @@ func (s *streamer) resume(ctx context.Context, sys pgcluster.System, slot pgclus
 		return err
 	}
 	return s.begin(sys, next, branch != nil, branch)
+}
+
+// unbroken takes an open gap back when the server still holds all log from where it begins, and returns that position: what could
+// not be kept meanwhile comes once more.
+func (s *streamer) unbroken(held position) (position, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.st.Gaps)
+	if n == 0 || len(s.queue) > 0 {
+		return position{}, false
+	}
+	open := s.st.Gaps[n-1]
+	if open.To != 0 || held.timeline != open.Timeline || held.at > open.From {
+		return position{}, false
+	}
+	s.st.Gaps, s.st.Dropping = s.st.Gaps[:n-1], false
+	s.warn("the server still has the log from %s on: nothing is missing", open.From)
+	return position{open.Timeline, open.From}, true
 }
 
 // last is the position up to which log is stored or on its way; mu is held.
