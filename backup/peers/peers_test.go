@@ -45,7 +45,7 @@ func BenchmarkPeers(b *testing.B) {
 func toolsFor(m *machine) []tool {
 	ours := &practice{machine: m, label: "practicectl"}
 	if m.major >= 17 {
-		return []tool{ours, &restic{machine: m}}
+		return []tool{ours, &practice{machine: m, label: "practicectl --full", flags: []string{"--full"}}, &restic{machine: m}}
 	}
 	return []tool{ours, pgBackRest{m}, &restic{machine: m}}
 }
