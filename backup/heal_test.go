@@ -305,8 +305,8 @@ func TestO7_AnotherRepositoryIsNotCopiedOver(t *testing.T) {
 func TestO7_ALockedCopyIsMendedByNewVersions(t *testing.T) {
 	w := newTwoStores(t)
 	server := testenv.S3(t)
-	a, b := w.sides(t)
-	b = heal.Side{Name: "offsite", Store: server.Open(t, server.NewBucket(t, true), "copy"), Locks: true, Cache: t.TempDir()}
+	a, _ := w.sides(t)
+	b := heal.Side{Name: "offsite", Store: server.Open(t, server.NewBucket(t, true), "copy"), Locks: true, Cache: t.TempDir()}
 	now := time.Now()
 	if _, err := heal.Copy(t.Context(), w.host(), a, b, heal.Options{Now: time.Now}, progress.None); err != nil {
 		t.Fatal(err)

@@ -237,7 +237,6 @@ func (p *patient) backupAge(context.Context) (doctor.Severity, string, string) {
 
 // drillAge asks the store, where drills of other machines leave their evidence.
 func (p *patient) drillAge(ctx context.Context) (doctor.Severity, string, string) {
-	const next = "practicectl drill run --identity FILE"
 	if p.cfg.Backup.Store == "" {
 		return doctor.OK, "there is nothing to drill yet", ""
 	}

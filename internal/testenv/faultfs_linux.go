@@ -28,10 +28,7 @@ func NewFaultDisk(t testing.TB) *FaultDisk {
 	t.Helper()
 	d := &FaultDisk{Dir: t.TempDir()}
 	root := &fs.LoopbackRoot{Path: t.TempDir()}
-	root.NewNode = func(r *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &faultNode{LoopbackNode: fs.LoopbackNode{RootData: r}, disk: d}
-	}
-	root.RootNode = root.NewNode(root, nil, "", nil)
+	root.RootNode = d.wrap(&fs.LoopbackNode{RootData: root})
 	_, err := fs.Mount(d.Dir, root.RootNode, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "faulty"}})
 	if err != nil {
 		t.Fatalf("mount a faulty disk: %v\n  fix: run as root, or let this account use /dev/fuse and mount", err)
@@ -71,8 +68,18 @@ func (d *FaultDisk) change(what string) syscall.Errno {
 }
 
 type faultNode struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	disk *FaultDisk
+}
+
+func (d *FaultDisk) wrap(n *fs.LoopbackNode) *faultNode { return &faultNode{LoopbackNode: n, disk: d} }
+
+// WrapChild lets the nodes below fail as well.
+func (n *faultNode) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbedder {
+	if node, ok := child.(*fs.LoopbackNode); ok {
+		return n.disk.wrap(node)
+	}
+	return child
 }
 
 // faultFile is an open file. It has no descriptor that the kernel may use past us.
