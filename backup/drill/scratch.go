@@ -7,14 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"practicectl/internal/atomicfile"
 	"practicectl/internal/lockfile"
@@ -162,48 +159,12 @@ func removeOurs(dir string, key ed25519.PrivateKey) error {
 	return os.Remove(dir)
 }
 
-// end stops a server of the scratch instance. It is known by answering on the socket in our folder: a number in a file alone
-// may belong to another process by now.
+// end stops a server of the scratch instance.
 func (s *scratch) end(ctx context.Context) error {
 	if !ours(s.Sockets, s.key) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	socket := filepath.Join(s.Sockets, ".s.PGSQL."+strconv.Itoa(pgcluster.DefaultPort))
-	for pid := 0; ; {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		switch {
-		case err == nil:
-			if pid, err = serverOf(socket); err == nil {
-				err = endNow(pid)
-			}
-			if err := errors.Join(err, conn.Close()); err != nil {
-				return err
-			}
-		case pid == 0 || !alive(pid):
-			return nil // nobody is there, or not any more
-		}
-		select {
-		case <-ctx.Done():
-			return uerr.New(uerr.Failed, "end the database of the drill in", s.Dir, context.Cause(ctx), "end it by hand, then run the drill again")
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// serverOf reads the number of the server that holds a socket from the lock beside it.
-func serverOf(socket string) (int, error) {
-	raw, err := os.ReadFile(socket + ".lock")
-	if err != nil {
-		return 0, err
-	}
-	line, _, _ := strings.Cut(string(raw), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err == nil && pid <= 1 {
-		err = fmt.Errorf("%d is no server", pid)
-	}
-	return pid, err
+	return pgcluster.EndServerAt(ctx, filepath.Join(s.Sockets, ".s.PGSQL."+strconv.Itoa(pgcluster.DefaultPort)))
 }
 
 const notes = "scratch"

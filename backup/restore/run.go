@@ -54,7 +54,7 @@ func (p *Plan) Run(ctx context.Context, o Options, rep progress.Reporter) (Repor
 	if err := p.CheckTarget(); err != nil {
 		return Report{}, err
 	}
-	stage, old, err := p.makeStage(o.Own)
+	stage, old, err := p.makeStage(ctx, o.Own)
 	if err != nil {
 		return Report{}, err
 	}

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 
 	"practicectl/internal/atomicfile"
 	"practicectl/internal/diskspace"
+	"practicectl/internal/pgcluster"
 	"practicectl/internal/uerr"
 )
 
@@ -37,11 +39,15 @@ func (p *Plan) resumes() bool {
 
 // makeStage makes the folder beside the target. What an interrupted restore of the same plan left there is used: old is true
 // then. What another one left is thrown away.
-func (p *Plan) makeStage(own func(path string) error) (d folder, old bool, err error) {
+func (p *Plan) makeStage(ctx context.Context, own func(path string) error) (d folder, old bool, err error) {
 	dir := p.Target + Suffix
 	if _, err := os.Lstat(dir); err == nil {
 		if !isOurs(dir) {
 			return d, false, uerr.New(uerr.LossGuard, "restore into", p.Target, errors.New("the folder "+dir+" is in the way and is not ours"), "move it away")
+		}
+		// A restore that was killed while it proved its copy left the server running on it.
+		if err := pgcluster.EndServer(ctx, filepath.Join(dir, dataDir)); err != nil {
+			return d, false, err
 		}
 		if old = p.resumes(); !old {
 			if err := discard(dir); err != nil {

@@ -45,3 +45,12 @@ func alive(pid int) bool {
 	_ = p.Release() // the handle only proved that the process exists
 	return true
 }
+
+// endNow ends a process; Windows has no polite way for one that is not a child.
+func endNow(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil // it is gone
+	}
+	return p.Kill()
+}
