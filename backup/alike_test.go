@@ -40,6 +40,9 @@ func contents(t testing.TB, conn *pgx.Conn) map[string]string {
 		}
 	}
 	for table, rows := range dump(t, conn) {
+		if table == "practice_ops.witness" {
+			continue // a run writes its witness into it when it has read the last file
+		}
 		out["rows of "+table] = fmt.Sprint(len(rows), strings.Join(rows, ""))
 	}
 	return out

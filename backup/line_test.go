@@ -28,10 +28,13 @@ var badLines = []struct {
 		p.Poison(testenv.Toxic{Type: "timeout", Stream: "downstream", Attributes: map[string]int{"timeout": 0}})
 	}},
 	{"it breaks in the middle of a pack", func(p *testenv.Toxiproxy) {
-		p.Poison(testenv.Toxic{Type: "limit_data", Stream: "upstream", Attributes: map[string]int{"bytes": 100 << 10}},
+		p.Poison(testenv.Toxic{Type: "limit_data", Stream: "upstream", Attributes: map[string]int{"bytes": 20 << 10}},
 			testenv.Toxic{Type: "limit_data", Stream: "downstream", Attributes: map[string]int{"bytes": 4 << 10}})
 	}},
 }
+
+// noisy is the bytes that each run has to send: several times the packs that are on their way at once.
+const noisy = 4 << 20
 
 // How long a silent line is waited for: where it is meant to break, not long.
 const patient, impatient = time.Minute, time.Second
@@ -56,7 +59,7 @@ func TestO5_O6_ABadLineToTheStore(t *testing.T) {
 	root := writeFiles(t, 21)
 	src := backup.Source{Paths: []string{root}}
 	addNoise := func(name string) {
-		noise := make([]byte, 1<<20)
+		noise := make([]byte, noisy)
 		_, _ = rand.Read(noise)
 		if err := os.WriteFile(filepath.Join(root, name), noise, 0o600); err != nil {
 			t.Fatal(err)
@@ -95,7 +98,7 @@ func TestO5_O6_ABadLineToTheStore(t *testing.T) {
 			if n := g.snapshots(); n != committed+i {
 				t.Errorf("%d snapshots after the line broke, want %d", n, committed+i)
 			}
-			if rep := g.run(src); rep.Uploaded > 1<<20 {
+			if rep := g.run(src); rep.Uploaded > noisy {
 				t.Errorf("the next run sent %d bytes: it did not use the pack that was stored", rep.Uploaded)
 			}
 

@@ -82,7 +82,7 @@ func newRig(t testing.TB, c *pgcluster.Cluster) *rig {
 	return g
 }
 
-// snapshot takes one.
+// snapshot takes one that reads every page: what a test does to a file behind the server's back stands in no log.
 func (g *rig) snapshot() backup.Report {
 	g.t.Helper()
 	r, err := backup.Open(g.t.Context(), g.store, g.keys)
@@ -90,7 +90,7 @@ func (g *rig) snapshot() backup.Report {
 		g.t.Fatal(err)
 	}
 	src := backup.Source{Database: &backup.Database{ConnString: g.cluster.ConnString(pgcluster.RoleBackup, pgcluster.DefaultDatabase), Data: g.cluster.Data}}
-	rep, err := backup.Run(g.t.Context(), r, src, backup.RunOptions{Cache: g.cache, Recipients: g.recipients, Now: time.Now}, progress.None)
+	rep, err := backup.Run(g.t.Context(), r, src, backup.RunOptions{Cache: g.cache, Recipients: g.recipients, Full: true, Now: time.Now}, progress.None)
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -214,7 +214,7 @@ func TestO1_RealProgramsFromBareFolderToServingAndBack(t *testing.T) {
 	s.want(0, "schedule", "install", "backup", "--with", "agent", "--at", "23:30")
 	jobs := decode[[]scheduleRow](t, first2(s.want(0, "schedule", "list", "--json")))
 	if len(jobs) != 1 || jobs[0].Backend != "agent" || !strings.HasSuffix(jobs[0].Command[0], "/opt/practice/practicectl/current/practicectl") ||
-		!slices.Equal(jobs[0].Command[5:], []string{"backup", "run", "--cron"}) {
+		!slices.Equal(jobs[0].Command[5:], []string{"job", "run", "backup", "--cron"}) {
 		t.Fatalf("%+v", jobs)
 	}
 	s.want(64, "schedule", "install", "backup", "--at", "noon")
