@@ -29,32 +29,36 @@ type job struct {
 	p    progress.Reporter
 	fail context.CancelCauseFunc
 
-	began    time.Time
-	host     string
-	parent   repo.Header // of the snapshot before; empty: none that can be relied on
-	header   repo.Header
-	body     repo.Body
-	keeper   *retain.Keeper // nil: the store does not lock objects
-	writer   *writer.Writer
-	db       *pgsource.Session
-	log      *wal.Recorder
-	prior    *pagemap.Map      // of the snapshot before
-	doubt    string            // why there is none
-	next     *pagemap.Builder  // of this one
-	changes  *pgsource.Changes // nil: every page is read
-	intake   *intake.Intake
-	run      uint32 // number of this run in the page map
-	holes    holes
-	limits   string // version of the server that was seen to summarize the shortening of relations
-	witness  string
-	files    []pagemap.File
-	requests *counting
-	trees    map[string][]intake.Saved
-	used     []repo.StoredPack
-	key      string
-	stored   []string // lists of packs that an earlier run stored
-	snapshot []byte
-	extra    int64 // bytes stored besides packs and log
+	began     time.Time
+	host      string
+	parent    repo.Header // of the snapshot before; empty: none that can be relied on
+	header    repo.Header
+	body      repo.Body
+	keeper    *retain.Keeper // nil: the store does not lock objects
+	writer    *writer.Writer
+	db        *pgsource.Session
+	log       *wal.Recorder
+	prior     *pagemap.Map      // of the snapshot before
+	doubt     string            // why there is none
+	next      *pagemap.Builder  // of this one
+	changes   *pgsource.Changes // nil: every page is read
+	intake    *intake.Intake
+	run       uint32 // number of this run in the page map
+	holes     holes
+	limits    string // version of the server that was seen to summarize the shortening of relations
+	witness   string
+	files     []pagemap.File
+	frames    []pagemap.Frame
+	packs     []pagemap.Pack
+	retired   map[repo.PackID]bool // whose content is stored anew
+	refreshed Refreshed
+	requests  *counting
+	trees     map[string][]intake.Saved
+	used      []repo.StoredPack
+	key       string
+	stored    []string // lists of packs that an earlier run stored
+	snapshot  []byte
+	extra     int64 // bytes stored besides packs and log
 }
 
 func (j *job) crash(point string) {
@@ -134,9 +138,12 @@ func (j *job) openWriter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := j.chooseRefresh(absent); err != nil {
+		return err
+	}
 	j.writer, err = writer.Open(ctx, writer.Options{
 		Store: j.repo.Store, Recipients: j.repo.Recipients, Key: *j.repo.Keys.Index, Host: j.host, Generation: j.repo.Settings.Generation, PackSize: j.o.PackSize,
-		Absent: absent, Cache: j.o.Cache, Prior: j.prior, Crash: j.o.Crash,
+		Absent: absent, Retired: j.retired, Cache: j.o.Cache, Prior: j.prior, Crash: j.o.Crash,
 	})
 	if err != nil {
 		return err
@@ -252,6 +259,8 @@ func (j *job) writeTrees(ctx context.Context) error {
 	}
 	j.header.Root = repo.RootDigest(j.writer.Hasher(), j.body.Trees)
 	j.used, j.files = grove.Used(), grove.Files()
+	j.frames, j.packs = j.writer.Tables()
+	grove.NoteChunks(j.packs)
 	j.crash("trees stored")
 	return nil
 }

@@ -178,8 +178,7 @@ func (j *job) keepMap(ctx context.Context) error {
 	if j.header.Mode == Tracked {
 		facts.FullRead = j.prior.Facts.FullRead
 	}
-	frames, packs := j.writer.Tables()
-	if err := j.next.Finish(facts, j.files, frames, packs); err != nil {
+	if err := j.next.Finish(facts, j.files, j.frames, j.packs, j.writer.Retired()); err != nil {
 		return repo.CacheError(j.o.Cache, err)
 	}
 	j.crash("page map kept")

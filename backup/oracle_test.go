@@ -249,7 +249,7 @@ func (o *oracleRig) forge(snapshot string, facts func(*pagemap.Facts), rows func
 	if facts != nil {
 		facts(&known)
 	}
-	if err := next.Finish(known, files, m.Frames, m.Packs); err != nil {
+	if err := next.Finish(known, files, m.Frames, m.Packs, m.Retired); err != nil {
 		o.t.Fatal(err)
 	}
 }

@@ -32,6 +32,7 @@ type RunOptions struct {
 	Now        func() time.Time
 	Full       bool               // read every page
 	FullEvery  time.Duration      // time after which every page is read in any case; 0: DefaultFullEvery
+	Refresh    int64              // the most bytes that are stored anew of packs less than half in use; 0: 64 MiB, or 2 % of the snapshot if more; negative: none
 	Crash      func(point string) // called at the points where a crash is interesting; nil: none
 }
 
@@ -40,16 +41,17 @@ var Points = []string{"started", "pack stored", "files read", "database stopped"
 
 // Report is what a snapshot cost.
 type Report struct {
-	Snapshot repo.Header   `json:"snapshot"`
-	Key      string        `json:"key"`
-	Uploaded int64         `json:"uploaded"` // bytes of all objects that this run stored
-	Packs    int           `json:"packs"`    // packs that the snapshot refers to
-	Seconds  float64       `json:"seconds"`
-	Damaged  []repo.Damage `json:"damaged"`
-	Mode     string        `json:"mode"`             // "full-read" or "tracked"
-	Reason   string        `json:"reason,omitempty"` // why every page was read
-	Pages    intake.Counts `json:"pages"`            // of the database
-	Requests int64         `json:"requests"`         // to the store
+	Snapshot  repo.Header   `json:"snapshot"`
+	Key       string        `json:"key"`
+	Uploaded  int64         `json:"uploaded"` // bytes of all objects that this run stored
+	Packs     int           `json:"packs"`    // packs that the snapshot refers to
+	Seconds   float64       `json:"seconds"`
+	Damaged   []repo.Damage `json:"damaged"`
+	Mode      string        `json:"mode"`             // "full-read" or "tracked"
+	Reason    string        `json:"reason,omitempty"` // why every page was read
+	Pages     intake.Counts `json:"pages"`            // of the database
+	Refreshed Refreshed     `json:"refreshed"`        // because little of their packs was in use
+	Requests  int64         `json:"requests"`         // to the store
 }
 
 // Run takes one snapshot. The snapshot object is the one commit point: a run that ends before it leaves packs that the
@@ -92,7 +94,7 @@ func Run(ctx context.Context, r *Repo, src Source, o RunOptions, p progress.Repo
 	}
 	return Report{
 		Snapshot: j.header, Key: j.key, Uploaded: j.uploaded(), Packs: len(j.used), Seconds: o.Now().Sub(began).Seconds(), Damaged: j.header.Damaged,
-		Mode: j.header.Mode, Reason: j.header.Reason, Pages: j.intake.Counts(), Requests: j.requests.n.Load(),
+		Mode: j.header.Mode, Reason: j.header.Reason, Pages: j.intake.Counts(), Refreshed: j.refreshed, Requests: j.requests.n.Load(),
 	}, err
 }
 

@@ -85,13 +85,13 @@ func (c *Catalog) Covers(segment string) bool {
 }
 
 // Bind asks for the number of each pack; one that has none is not stored any more, and nothing in it is found. Nothing at all
-// is found before Bind, nor after Add.
-func (c *Catalog) Bind(number func(repo.StoredPack) (uint32, bool)) {
+// is found before Bind, nor after Add. number is told the plaintext bytes in the pack, too.
+func (c *Catalog) Bind(number func(p repo.StoredPack, content int64) (uint32, bool)) {
 	c.bound = true
 	for _, t := range c.tables {
 		t.numbers = make([]uint32, len(t.head.Packs))
 		for i, p := range t.head.Packs {
-			n, ok := number(repo.StoredPack{ID: p.ID, Size: p.Size})
+			n, ok := number(repo.StoredPack{ID: p.ID, Size: p.Size}, p.Content)
 			if !ok {
 				n = Nowhere
 			}
@@ -123,7 +123,7 @@ func (c *Catalog) Add(segment string, packs []repo.PackIndex) error {
 	var entries []Entry
 	h := head{Segments: []string{segment}}
 	for i, p := range packs {
-		h.Packs = append(h.Packs, pack{p.Pack.ID, p.Pack.Size})
+		content := int64(0)
 		for no, f := range p.Frames {
 			off := uint32(0)
 			for k, id := range f.IDs {
@@ -134,7 +134,9 @@ func (c *Catalog) Add(segment string, packs []repo.PackIndex) error {
 				entries = append(entries, Entry{KeyOf(f.Kind, id), uint32(i), uint32(no), off, n})
 				off += n
 			}
+			content += int64(off)
 		}
+		h.Packs = append(h.Packs, pack{p.Pack.ID, p.Pack.Size, content})
 	}
 	slices.SortStableFunc(entries, func(a, b Entry) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	at := 0

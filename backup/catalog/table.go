@@ -20,7 +20,7 @@ const (
 	blockEntries = 127 // and 16 bytes are left for the tag
 	tagAt        = blockSize - len(repo.ID{})
 	footSize     = 16
-	magic        = "pctl-id1"
+	magic        = "pctl-id2"
 	maxHead      = 1 << 30
 )
 
@@ -29,8 +29,9 @@ const Nowhere = ^uint32(0)
 
 // pack is a pack that entries of a table lie in.
 type pack struct {
-	ID   repo.PackID
-	Size int64
+	ID      repo.PackID
+	Size    int64
+	Content int64 // plaintext bytes of all pages and chunks in it
 }
 
 // head is what is kept of a table in memory.

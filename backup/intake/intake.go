@@ -66,13 +66,14 @@ type Counts struct {
 	Read    int64 `json:"read"`    // pages read from the disk
 	Changed int64 `json:"changed"` // pages that are not what the snapshot before holds at their place
 	Audited int64 `json:"audited"` // pages read only to see that they did not change
+	Moved   int64 `json:"moved"`   // pages that did not change and lay in a retired pack
 }
 
 // Intake is the reading of one run.
 type Intake struct {
-	w                             *writer.Writer
-	o                             Options
-	total, read, changed, audited atomic.Int64
+	w                                    *writer.Writer
+	o                                    Options
+	total, read, changed, audited, moved atomic.Int64
 }
 
 // New begins the reading of a run.
@@ -80,7 +81,7 @@ func New(w *writer.Writer, o Options) *Intake { return &Intake{w: w, o: o} }
 
 // Counts is what was done so far.
 func (in *Intake) Counts() Counts {
-	return Counts{in.total.Load(), in.read.Load(), in.changed.Load(), in.audited.Load()}
+	return Counts{in.total.Load(), in.read.Load(), in.changed.Load(), in.audited.Load(), in.moved.Load()}
 }
 
 // Saved is a file whose content the writer has.

@@ -35,6 +35,7 @@ type stretch struct {
 	prior  *pagemap.Section // nil: nothing is known of it
 	places *pagemap.Places
 	track  *Track // nil: all pages are read
+	move   []bool // pages that lie in a retired pack and have to be stored anew; nil: none
 	audit  bool   // all pages are read, to find those that changed and should not have
 	out    section
 	same   bool
@@ -47,7 +48,7 @@ func (r *reader) section(ctx context.Context, f *File, p *part) (section, error)
 		s.prior, s.track = p.prior, f.Track
 		s.audit = s.track != nil && r.in.o.Audit[p.prior]
 	}
-	if s.track != nil && !s.audit && int64(s.prior.Pages) == p.n && !s.track.Any(p.first, p.n) && len(r.in.o.Damaged[f.Entry.Path]) == 0 {
+	if s.track != nil && !s.audit && !r.in.w.AnyRetired(s.prior.Packs) && int64(s.prior.Pages) == p.n && !s.track.Any(p.first, p.n) && len(r.in.o.Damaged[f.Entry.Path]) == 0 {
 		at, err := r.in.o.Next.Copy(r.in.o.Prior, *s.prior)
 		if err == nil {
 			r.task.Add(p.n * repo.PageSize)
@@ -62,6 +63,9 @@ func (r *reader) section(ctx context.Context, f *File, p *part) (section, error)
 		if err := r.in.o.Prior.Rows(s.prior, &r.old); err != nil {
 			r.in.forget(s, err)
 		}
+	}
+	if s.prior != nil {
+		r.retire(s)
 	}
 	s.places = pagemap.NewPlaces(r.old.Runs)
 	r.rows.Reset()
@@ -82,13 +86,33 @@ func (r *reader) section(ctx context.Context, f *File, p *part) (section, error)
 		}
 	}
 	s.out.at, s.out.kept = at, s.same && len(s.out.ids) == 0
+	if s.out.kept && at.Stored != nil && r.in.w.RetiredFrame(at.Stored.Frame) {
+		s.out.kept = false // its stored page map has to move
+	}
 	return s.out, err
 }
+
+// retire finds the pages of a section that lie in retired packs.
+func (r *reader) retire(s *stretch) {
+	if !r.in.w.AnyRetired(s.prior.Packs) {
+		return
+	}
+	s.move = make([]bool, 0, s.prior.Pages)
+	for _, run := range r.old.Runs {
+		retired := run.Frame != pagemap.ZeroFrame && r.in.w.RetiredFrame(run.Frame)
+		for range run.Count {
+			s.move = append(s.move, retired)
+		}
+	}
+}
+
+// moves tells whether a page lies in a retired pack.
+func (s *stretch) moves(i int64) bool { return i < int64(len(s.move)) && s.move[i] }
 
 // forget goes on without what is known of a section: all of it is read.
 func (in *Intake) forget(s *stretch, err error) {
 	in.o.Warn("%s: %v; these pages are read anew", s.f.Entry.Path, err)
-	s.prior, s.track, s.audit = nil, nil, false
+	s.prior, s.track, s.move, s.audit = nil, nil, nil, false
 }
 
 func (r *reader) read(ctx context.Context, s *stretch) (err error) {
@@ -138,7 +162,7 @@ func (r *reader) read(ctx context.Context, s *stretch) (err error) {
 }
 
 // needed tells whether a page has to be read.
-func (r *reader) needed(s *stretch, i int64) bool { return s.audit || r.listed(s, i) }
+func (r *reader) needed(s *stretch, i int64) bool { return s.audit || s.moves(i) || r.listed(s, i) }
 
 // listed tells whether a page may have changed.
 func (r *reader) listed(s *stretch, i int64) bool {
@@ -179,19 +203,21 @@ func (r *reader) page(ctx context.Context, s *stretch, i int64, page []byte) err
 		trace = r.trace.Page(page)
 	}
 	listed := r.listed(s, i)
-	if !listed {
+	if !listed && s.audit {
 		r.in.audited.Add(1)
 	}
-	if known && trace == before.Trace && zero == (before.ID == repo.ID{}) {
+	moves := s.moves(i)
+	unchanged := known && trace == before.Trace && zero == (before.ID == repo.ID{})
+	if unchanged && !moves {
 		r.keep(s, int(i))
 		return nil
 	}
 	if !zero && s.f.Blocks != nil && !listed && s.f.Blocks.Check(page, s.block(i)) != Sound {
 		return r.suspect(ctx, s, i, page)
 	}
-	if !listed {
+	if !listed && !unchanged {
 		explained, stale := s.track.Explained(before.Trace, before.ID == repo.ID{}, page, s.track.First+uint32(s.first+i))
-		if stale {
+		if stale && !moves {
 			r.keep(s, int(i))
 			return nil
 		}
@@ -212,6 +238,12 @@ func (r *reader) page(ctx context.Context, s *stretch, i int64, page []byte) err
 		if place, err = r.lane.Page(id, page); err != nil {
 			return err
 		}
+	}
+	if unchanged {
+		s.same = false
+		r.in.moved.Add(1)
+		r.rows.Add(pagemap.Row{ID: id, Trace: trace}, place.Run())
+		return nil
 	}
 	r.add(s, pagemap.Row{ID: id, Trace: trace}, place.Run())
 	return nil

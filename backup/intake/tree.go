@@ -13,12 +13,13 @@ import (
 
 // Grove writes the trees of one snapshot: page maps first, then the blocks that refer to them.
 type Grove struct {
-	in    *Intake
-	w     *writer.Writer
-	lane  *writer.Lane
-	rows  pagemap.Rows
-	used  map[uint32]bool // packs, by their numbers
-	trees []planned
+	in     *Intake
+	w      *writer.Writer
+	lane   *writer.Lane
+	rows   pagemap.Rows
+	used   map[uint32]bool       // packs, by their numbers
+	chunks map[writer.Place]bool // that the snapshot refers to
+	trees  []planned
 }
 
 type planned struct {
@@ -32,7 +33,7 @@ type planned struct {
 // NewGrove begins the trees of a snapshot. All content must be sealed.
 func NewGrove(in *Intake) (*Grove, error) {
 	lane, err := in.w.Lane(writer.Meta)
-	return &Grove{in: in, w: in.w, lane: lane, used: map[uint32]bool{}}, err
+	return &Grove{in: in, w: in.w, lane: lane, used: map[uint32]bool{}, chunks: map[writer.Place]bool{}}, err
 }
 
 // Add takes a tree.
@@ -64,6 +65,14 @@ func (g *Grove) Write() ([]repo.Tree, []repo.PackID, error) {
 
 // Used lists every pack that the snapshot refers to.
 func (g *Grove) Used() []repo.StoredPack { return g.w.Packs(g.used) }
+
+// NoteChunks counts the bytes of chunks that the snapshot refers to, by pack.
+func (g *Grove) NoteChunks(packs []pagemap.Pack) {
+	for p := range g.chunks {
+		pack, _, _, n := g.w.Locate(p)
+		packs[pack].Chunks += n
+	}
+}
 
 // Files is what the next run needs to know of the files of pages.
 func (g *Grove) Files() []pagemap.File {
@@ -277,7 +286,7 @@ func (g *Grove) store(v any) (writer.Place, error) {
 
 func (g *Grove) ref(t *packTable, p writer.Place) repo.Ref {
 	pack, frame, off, n := g.w.Locate(p)
-	g.used[pack] = true
+	g.used[pack], g.chunks[p] = true, true
 	return repo.Ref{t.index(pack), frame, off, n}
 }
 

@@ -82,23 +82,31 @@ func (b *Builder) write(raw []byte) (int64, error) {
 // Rows reads a section that was written before.
 func (b *Builder) Rows(s *Section, into *Rows) error { return into.read(b.f, s, b.tag) }
 
-// Finish writes the directory and puts the file in place. packs may hold more than the sections refer to; only what they refer
-// to is kept.
-func (b *Builder) Finish(facts Facts, files []File, frames []Frame, packs []repo.StoredPack) error {
-	c := content{Facts: facts, Files: files, Frames: make([]Frame, len(frames))}
+// Finish writes the directory and puts the file in place. packs may hold more than the snapshot refers to; only those are kept
+// that sections refer to or that chunks in use lie in.
+func (b *Builder) Finish(facts Facts, files []File, frames []Frame, packs []Pack, retired []repo.PackID) error {
+	c := content{Facts: facts, Files: files, Frames: make([]Frame, len(frames)), Retired: retired}
 	number := make([]uint32, len(packs)) // new number plus one
+	keep := func(p uint32) {
+		if number[p] == 0 {
+			c.Packs = append(c.Packs, packs[p])
+			number[p] = uint32(len(c.Packs))
+		}
+	}
 	for i := range files {
 		for k := range files[i].Sections {
 			s := &files[i].Sections[k]
 			kept := make([]uint32, len(s.Packs))
 			for j, p := range s.Packs {
-				if number[p] == 0 {
-					c.Packs, c.Sizes = append(c.Packs, packs[p].ID), append(c.Sizes, packs[p].Size)
-					number[p] = uint32(len(c.Packs))
-				}
+				keep(p)
 				kept[j] = number[p] - 1
 			}
 			s.Packs = kept
+		}
+	}
+	for p := range packs {
+		if packs[p].Chunks > 0 {
+			keep(uint32(p))
 		}
 	}
 	for i, f := range frames {

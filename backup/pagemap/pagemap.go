@@ -42,6 +42,13 @@ type Frame struct {
 	No   uint32
 }
 
+// Pack is a pack that the snapshot refers to.
+type Pack struct {
+	repo.StoredPack
+	Content int64 // plaintext bytes of the pages and chunks in it; 0: not known
+	Chunks  int64 // plaintext bytes of those chunks in it that the snapshot refers to
+}
+
 // Run is consecutive pages in one frame.
 type Run struct {
 	Frame uint32 // in the table of frames; ZeroFrame: all-zero pages
@@ -93,18 +100,19 @@ func (f *File) Pages() (n int64) {
 
 // content is the directory at the end of a page map's file.
 type content struct {
-	Facts  Facts
-	Files  []File
-	Frames []Frame
-	Packs  []repo.PackID
-	Sizes  []int64
+	Facts   Facts
+	Files   []File
+	Frames  []Frame
+	Packs   []Pack
+	Retired []repo.PackID
 }
 
 // Map is the page map of a snapshot.
 type Map struct {
 	Facts   Facts
 	Frames  []Frame
-	Packs   []repo.StoredPack
+	Packs   []Pack
+	Retired []repo.PackID // packs that were retired and may be stored still, whether the snapshot refers to them or not
 	f       *os.File
 	files   map[string]*File
 	taggers sync.Pool
@@ -114,7 +122,7 @@ type Map struct {
 var ErrDamaged = errors.New("the page map is damaged")
 
 const (
-	magic      = "pctl-pm1"
+	magic      = "pctl-pm2"
 	footSize   = 16
 	maxContent = 1 << 30
 )
@@ -163,12 +171,9 @@ func (m *Map) read(snapshot string) error {
 	if err := gob.NewDecoder(bytes.NewReader(body)).Decode(&c); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	m.Facts, m.Frames = c.Facts, c.Frames
+	m.Facts, m.Frames, m.Packs, m.Retired = c.Facts, c.Frames, c.Packs, c.Retired
 	for i := range c.Files {
 		m.files[c.Files[i].Path] = &c.Files[i]
-	}
-	for i, id := range c.Packs {
-		m.Packs = append(m.Packs, repo.StoredPack{ID: id, Size: c.Sizes[i]})
 	}
 	return nil
 }

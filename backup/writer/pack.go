@@ -15,12 +15,13 @@ import (
 
 // openPack is a pack being filled. Frames are sealed and hashed as they come, so that they are in memory once.
 type openPack struct {
-	at     uint32
-	out    *bytes.Buffer
-	sum    hash.Hash
-	sealed io.WriteCloser
-	plain  *repo.PackWriter
-	index  repo.PackIndex
+	at      uint32
+	out     *bytes.Buffer
+	sum     hash.Hash
+	sealed  io.WriteCloser
+	plain   *repo.PackWriter
+	index   repo.PackIndex
+	content int64 // plaintext bytes
 }
 
 func (w *Writer) newPack() (*openPack, error) {
@@ -45,6 +46,7 @@ func (w *Writer) newPack() (*openPack, error) {
 
 func (p *openPack) add(f repo.Frame, ids repo.FrameIndex) error {
 	p.index.Frames = append(p.index.Frames, ids)
+	p.content += int64(f.Size)
 	return p.plain.Add(f)
 }
 
@@ -78,7 +80,7 @@ func (w *Writer) upload(p *openPack) error {
 	w.crash("pack stored")
 	p.index.Pack = repo.StoredPack{ID: id, Size: int64(len(data))}
 	w.mu.Lock()
-	w.packs[p.at].stored = p.index.Pack
+	w.packs[p.at].stored, w.packs[p.at].content = p.index.Pack, p.content
 	w.added += int64(len(data))
 	w.mu.Unlock()
 	select {

@@ -7,6 +7,7 @@ package writer
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	"filippo.io/age"
@@ -40,13 +41,16 @@ type Options struct {
 	Host       string
 	Generation int // of the settings; notes about packs that another generation sealed are dropped
 	PackSize   int // bytes at which a pack is closed; 0: repo.PackTarget
-	// Absent are packs that count as not stored, although they are: garbage collection has them on its list, or too little of
-	// them is still in use. What lies in them is stored again; nothing new refers to them.
+	// Absent are packs that count as not stored, although they are: garbage collection has them on its list. What lies in them is
+	// stored again; nothing new refers to them.
 	Absent map[repo.PackID]bool
-	Cache  string        // folder that keeps the catalog between runs; may be lost at any time
-	Prior  *pagemap.Map  // of the snapshot before; nil: none
-	Task   progress.Task // counts uploaded bytes; nil: none
-	Crash  func(string)  // called at the points where a crash is interesting; nil: none
+	// Retired are packs of which too little is in use. What lies in them is stored again, too; but they are there still, and what
+	// cannot be read from its source any more may stay in them.
+	Retired map[repo.PackID]bool
+	Cache   string        // folder that keeps the catalog between runs; may be lost at any time
+	Prior   *pagemap.Map  // of the snapshot before; nil: none
+	Task    progress.Task // counts uploaded bytes; nil: none
+	Crash   func(string)  // called at the points where a crash is interesting; nil: none
 }
 
 // Writer stores what lanes give it.
@@ -60,6 +64,7 @@ type Writer struct {
 	up      errgroup.Group
 	buffers chan []byte // of sealed packs, to be used again
 	open    [classes]slot
+	retired []repo.PackID // those that the store has
 
 	mu       sync.Mutex
 	frames   []pagemap.Frame
@@ -72,9 +77,10 @@ type Writer struct {
 // packAt is a pack that frames lie in; its id is known once it is sealed.
 type packAt struct {
 	stored   repo.StoredPack
-	missing  bool // an earlier run stored it, and it is there no more
-	fresh    bool // stored by this run
-	unlisted bool // no stored index segment names it
+	content  int64 // plaintext bytes of the pages and chunks in it; 0: not known
+	missing  bool  // an earlier run stored it, and it is there no more
+	fresh    bool  // stored by this run
+	unlisted bool  // no stored index segment names it
 }
 
 // slot holds the pack of a class that is being filled.
@@ -100,20 +106,28 @@ func Open(ctx context.Context, o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	for id := range o.Retired {
+		if _, ok := stored[id]; ok {
+			w.retired = append(w.retired, id)
+		}
+	}
+	maps.DeleteFunc(stored, func(id repo.PackID, _ int64) bool { return o.Absent[id] })
 	w.adopt(o.Prior, stored)
 	if w.catalog, err = w.cache.load(ctx, w.tagger); err != nil {
 		return nil, err
 	}
-	w.catalog.Bind(func(p repo.StoredPack) (uint32, bool) {
-		if size, ok := stored[p.ID]; !ok || size != p.Size {
+	w.catalog.Bind(func(p repo.StoredPack, content int64) (uint32, bool) {
+		if size, ok := stored[p.ID]; !ok || size != p.Size || o.Retired[p.ID] {
 			return 0, false // an entry is only a hint: what is not there is stored again
 		}
-		return w.numberOf(p), true
+		n := w.numberOf(p)
+		w.packs[n].content = content
+		return n, true
 	})
 	return w, w.learnPending(stored)
 }
 
-// storedPacks lists the packs that may be referred to, with their sizes: those that the store has and nobody declared absent.
+// storedPacks lists the packs that the store has, with their sizes.
 func (w *Writer) storedPacks(ctx context.Context) (map[repo.PackID]int64, error) {
 	out := map[repo.PackID]int64{}
 	for info, err := range w.o.Store.List(ctx, repo.PackPrefix) {
@@ -124,7 +138,6 @@ func (w *Writer) storedPacks(ctx context.Context) (map[repo.PackID]int64, error)
 			out[id] = info.Size
 		}
 	}
-	maps.DeleteFunc(out, func(id repo.PackID, _ int64) bool { return w.o.Absent[id] })
 	return out, nil
 }
 
@@ -136,7 +149,7 @@ func (w *Writer) adopt(m *pagemap.Map, stored map[repo.PackID]int64) {
 	w.frames = append(w.frames, m.Frames...)
 	for i, p := range m.Packs {
 		size, ok := stored[p.ID]
-		w.packs = append(w.packs, packAt{stored: p, missing: !ok || size != p.Size})
+		w.packs = append(w.packs, packAt{stored: p.StoredPack, content: p.Content, missing: !ok || size != p.Size})
 		w.number[p.ID] = uint32(i)
 	}
 }
@@ -170,10 +183,13 @@ func (w *Writer) learnPending(stored map[repo.PackID]int64) error {
 		}
 		at := w.numberOf(p.Pack)
 		w.packs[at].unlisted = true
+		w.packs[at].content = 0
 		for no, f := range p.Frames {
-			if _, err := f.Bytes(); err != nil {
+			n, err := f.Bytes()
+			if err != nil {
 				return repo.Tampered("read the index of", w.o.Store, w.cache.pendingKey(id), err)
 			}
+			w.packs[at].content += int64(n)
 			frame := uint32(len(w.frames))
 			w.frames = append(w.frames, pagemap.Frame{Pack: at, No: uint32(no)})
 			off := uint32(0)
@@ -274,6 +290,19 @@ func (w *Writer) Stored(packs []uint32) bool {
 	return true
 }
 
+// RetiredFrame tells whether a frame of the prior page map lies in a retired pack.
+func (w *Writer) RetiredFrame(frame uint32) bool {
+	return w.o.Retired[w.o.Prior.Packs[w.o.Prior.Frames[frame].Pack].ID]
+}
+
+// Retired are the retired packs that the store has still.
+func (w *Writer) Retired() []repo.PackID { return w.retired }
+
+// AnyRetired tells whether one of these packs of the prior page map is retired.
+func (w *Writer) AnyRetired(packs []uint32) bool {
+	return len(w.o.Retired) > 0 && slices.ContainsFunc(packs, func(p uint32) bool { return w.o.Retired[w.o.Prior.Packs[p].ID] })
+}
+
 // Locate tells where sealed content lies: the number of its pack, the frame in it, offset and length in bytes.
 func (w *Writer) Locate(p Place) (pack uint32, frame, off, n int64) {
 	f := w.frames[p.frame]
@@ -284,10 +313,10 @@ func (w *Writer) Locate(p Place) (pack uint32, frame, off, n int64) {
 func (w *Writer) PackID(number uint32) repo.PackID { return w.packs[number].stored.ID }
 
 // Tables are all frames and packs by their numbers, for the next page map.
-func (w *Writer) Tables() ([]pagemap.Frame, []repo.StoredPack) {
-	packs := make([]repo.StoredPack, len(w.packs))
+func (w *Writer) Tables() ([]pagemap.Frame, []pagemap.Pack) {
+	packs := make([]pagemap.Pack, len(w.packs))
 	for i, p := range w.packs {
-		packs[i] = p.stored
+		packs[i] = pagemap.Pack{StoredPack: p.stored, Content: p.content}
 	}
 	return w.frames, packs
 }
