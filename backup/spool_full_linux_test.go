@@ -54,6 +54,9 @@ func TestT27_AFullDiskUnderTheSpoolStopsNoDatabase(t *testing.T) {
 		}
 	}
 	rep := g.run(source(c))
+	if err := stream.NoteSnapshot(dir, rep.Snapshot); err != nil {
+		t.Fatal(err)
+	}
 	execSQL(t, conn, `CREATE TABLE danach AS SELECT 7 AS n`)
 	s.reaches(flushed(t, conn))
 	if err := s.stop(); err != nil {
