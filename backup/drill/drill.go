@@ -26,6 +26,7 @@ type Options struct {
 	Keeper
 	Dir        string // where the scratch instance goes; empty: below the state
 	Snapshot   string // "latest", "random", or the beginning of an id
+	To         string // one of Moments; empty: "random"
 	Seed       uint64 // of everything that is left to chance
 	Postgres   func(ctx context.Context, major int) (pgcluster.Binaries, error)
 	Account    *pgcluster.Account // runs PostgreSQL when the caller is root

@@ -17,10 +17,10 @@ import (
 
 // drillRun are the flags of a drill.
 type drillRun struct {
-	snapshot, dir, bin, owner string
-	random                    bool
-	seed                      uint64
-	rto, rpo                  time.Duration
+	snapshot, to, dir, bin, owner string
+	random                        bool
+	seed                          uint64
+	rto, rpo                      time.Duration
 }
 
 func (d *drillRun) bind(f *pflag.FlagSet) {
@@ -28,6 +28,7 @@ func (d *drillRun) bind(f *pflag.FlagSet) {
 	f.StringVar(&d.bin, "postgres-bin", "", "folder of the PostgreSQL programs to start it with")
 	f.StringVar(&d.owner, "owner", "", "account that PostgreSQL runs as; only as root")
 	f.BoolVar(&d.random, "random", false, "restore any snapshot, left to chance, in place of the newest")
+	f.StringVar(&d.to, "to", "random", "replay the streamed log to a random second, to its latest end, or only to the end of the snapshot: random, latest or snapshot")
 	f.Uint64Var(&d.seed, "seed", 0, "repeat the choices of an earlier drill, which says its seed")
 	f.DurationVar(&d.rto, "rto", 0, "objective for the time until everything is back; default 72h, or [drill] rto")
 	f.DurationVar(&d.rpo, "rpo", 0, "objective for the age of what comes back; default 24h, or [drill] rpo")
@@ -42,7 +43,8 @@ func (a *app) drillRunCmd() *cobra.Command {
 		Long: `Restores a snapshot (the newest one, one left to chance with --random, or the one named) into a scratch folder, starts a real
 PostgreSQL on it that nobody can reach, and asks everything: every index against every row, every page, every reference, and what
 the practice promises about its data. It measures how long that takes and how old the newest restorable state is, compares
-both with the objectives, and removes the copy, whatever happens.
+both with the objectives, and removes the copy, whatever happens. Where the log is streamed, it is replayed to a second left
+to chance.
 
 What it found is signed with a key of this machine, chained to what it found before, and stored in the repository and here.
 It needs an identity: on a machine that only drills the configured one, elsewhere one that is brought for the run. The
@@ -56,7 +58,8 @@ that is evidence too.`,
 			"practicectl drill run --cron",
 		},
 		Args:  cobra.MaximumNArgs(1),
-		Exits: []uerr.Kind{uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.NeedConfirm, uerr.Overdue},
+		Enums: map[string][]string{"to": drill.Moments},
+		Exits: []uerr.Kind{uerr.NotFound, uerr.Locked, uerr.Auth, uerr.Integrity, uerr.Precond, uerr.Unreachable, uerr.NoSpace, uerr.NeedConfirm, uerr.Overdue, uerr.WALGap},
 		Flags: func(fs *pflag.FlagSet) {
 			f.bind(fs)
 			i.bind(fs, "to restore with")

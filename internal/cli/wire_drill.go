@@ -145,7 +145,7 @@ func (r *run) drillOptions(k drill.Keeper, d drillRun) (drill.Options, error) {
 	if c, err := r.config(); err == nil {
 		set = c.Drill
 	}
-	o := drill.Options{Keeper: k, Dir: d.dir, Snapshot: d.snapshot, Seed: d.seed, RTO: d.rto, RPO: d.rpo, Invariants: r.invariants(), Program: buildinfo.Version(), Now: r.now}
+	o := drill.Options{Keeper: k, Dir: d.dir, Snapshot: d.snapshot, To: d.to, Seed: d.seed, RTO: d.rto, RPO: d.rpo, Invariants: r.invariants(), Program: buildinfo.Version(), Now: r.now}
 	if o.Dir == "" {
 		o.Dir = set.Dir
 	}
@@ -229,7 +229,7 @@ func (r *run) lookAhead(ctx context.Context, f drillFlags, i identityFlags, d dr
 	}
 	return r.result(look, func(w io.Writer) {
 		s := look.Plan.Snapshot
-		table(w, [][]string{{"snapshot", s.ID[:12] + " of " + s.Created.Format(time.RFC3339) + ", the " + look.Chosen + " one"}, {"scratch", look.Dir},
+		table(w, [][]string{{"snapshot", s.ID[:12] + " of " + s.Created.Format(time.RFC3339) + ", the " + look.Chosen + " one"}, {"replayed to", look.To}, {"scratch", look.Dir},
 			{"write", fmt.Sprintf("%s in %d files", size(look.Plan.Bytes), look.Plan.Files)}, {"read", fmt.Sprintf("%s in %d packs", size(look.Plan.Download), look.Plan.Packs)}, {"free", size(look.Plan.Free)},
 			{"seed", fmt.Sprint(look.Seed)}})
 	})
