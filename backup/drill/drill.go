@@ -119,6 +119,7 @@ func (d *drill) work(ctx context.Context, open Open, before *Evidence) error {
 		if err != nil {
 			return err
 		}
+		d.p.Note("%s: done in %s", s.says, Span(time.Since(start).Seconds()))
 	}
 	d.e.RTO.Seconds, d.e.RTO.Known = time.Since(began).Seconds(), true
 	return nil
