@@ -285,6 +285,28 @@ func TestO5_AMarkerIsWorthNothingAnywhereElse(t *testing.T) {
 	}
 }
 
+// TestO5_AScratchFolderWithoutItsMarkerYetIsSwept: a drill that is killed while it writes the marker leaves what was to become it.
+func TestO5_AScratchFolderWithoutItsMarkerYetIsSwept(t *testing.T) {
+	g := failing(t)
+	g.keeper()
+	begun := filepath.Join(g.dir, "practicectl-drill-bb")
+	note := filepath.Join(g.state, "scratch", "practicectl-drill-bb.json")
+	text, err := json.Marshal(map[string]string{"dir": begun, "sockets": filepath.Join(g.dir, "nowhere")})
+	err = errors.Join(err, os.MkdirAll(begun, 0o755), os.MkdirAll(filepath.Dir(note), 0o755), os.WriteFile(note, text, 0o600),
+		os.WriteFile(filepath.Join(begun, "..practicectl-drill.tmp-1"), []byte("practicectl"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drill.Run(t.Context(), g.open, g.options(), progress.None); uerr.KindOf(err) != uerr.NotFound {
+		t.Error(err)
+	}
+	for _, path := range []string{begun, note} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
+	}
+}
+
 const inNamespace = "PRACTICE_TEST_MOUNTS"
 
 // ownMounts runs the test once more in a mount namespace of its own, and tells whether this is that run.

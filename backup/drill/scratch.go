@@ -103,6 +103,25 @@ func ours(dir string, key ed25519.PrivateKey) bool {
 	return ok && err == nil && ed25519.Verify(ed25519.PublicKey(key[ed25519.SeedSize:]), markerText(dir), raw)
 }
 
+// removeBegun removes a folder that holds nothing, or only what was to become its marker when the drill was killed.
+func removeBegun(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "."+marker) {
+			return fs.ErrExist
+		}
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.Remove(dir)
+}
+
 func (s *scratch) lockPath() string { return filepath.Join(s.Dir, "lock") }
 func (s *scratch) target() string   { return filepath.Join(s.Dir, "copy") }
 func (s *scratch) data() string     { return filepath.Join(s.target(), "pg") }
@@ -132,7 +151,7 @@ func (s *scratch) remove(ctx context.Context) error {
 // removeOurs removes a folder that is ours, or an empty one: the marker is the first thing in it, and the last to go.
 func removeOurs(dir string, key ed25519.PrivateKey) error {
 	if !ours(dir, key) {
-		err := os.Remove(dir)
+		err := removeBegun(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
