@@ -111,6 +111,11 @@ func TestO6_ADamagedPageWithoutAGoodCopyIsStoredAsItIs(t *testing.T) {
 			}
 		}
 		g.verifyAll()
+		// A restore lays the page as it is, says so, and is not refused for it.
+		rep := g.restore("latest", restoreFolder(t, c), backup.RestoreOptions{Own: own(c), Prove: func(context.Context, string) error { return nil }})
+		if lost := rep.Snapshot.Lost(); len(lost) != 1 || lost[0].Block != 2 {
+			t.Errorf("lost %+v", lost)
+		}
 	})
 }
 

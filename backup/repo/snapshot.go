@@ -59,6 +59,17 @@ const (
 	SameCopy  Copy = "whole"   // the last good copy, which the page should still be
 )
 
+// Lost are the damaged pages that a restore does not lay as they should be: nothing whole is known, or only an older state.
+func (h Header) Lost() []Damage {
+	var out []Damage
+	for _, d := range h.Damaged {
+		if d.Copy != SameCopy {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // Header is the plaintext part of a snapshot. It holds no names of files.
 type Header struct {
 	Format      int            `json:"format"`

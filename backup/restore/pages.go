@@ -79,7 +79,7 @@ func (p *Plan) checksPages(f *file) bool {
 // what they are, and so may those of free space maps, which PostgreSQL does not log and repairs when it reads them.
 func (p *Plan) recheck(root *os.Root) error {
 	for _, s := range p.suspects.pages {
-		if strings.Contains(path.Base(s.file.path), "_fsm") || slices.Contains(p.Snapshot.Damaged, repo.Damage{Path: s.file.Path, Block: s.block}) {
+		if strings.Contains(path.Base(s.file.path), "_fsm") || slices.ContainsFunc(p.Snapshot.Damaged, func(d repo.Damage) bool { return d.Path == s.file.Path && d.Block == s.block }) {
 			continue
 		}
 		page, err := readPage(root, s.file.path, s.block-s.file.first)

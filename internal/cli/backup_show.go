@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"practicectl/backup"
+	"practicectl/backup/repo"
 	"practicectl/internal/uerr"
 )
 
@@ -53,10 +54,21 @@ func showSnapshot(w io.Writer, d backup.Details) {
 		rows = append(rows, []string{"locked until", h.LockedUntil.Format(time.RFC3339) + " (" + h.Class + ")"})
 	}
 	for _, p := range h.Damaged {
-		rows = append(rows, []string{"DAMAGED", fmt.Sprintf("block %d of %s", p.Block, p.Path)})
+		rows = append(rows, []string{"DAMAGED", fmt.Sprintf("block %d of %s: %s", p.Block, p.Path, copyText(p.Copy))})
 	}
 	for _, t := range d.Trees {
 		rows = append(rows, []string{"holds " + t.Name, fmt.Sprintf("%s in %d files", size(t.Bytes), t.Files)})
 	}
 	table(w, rows)
+}
+
+// copyText says what a restore lays in the place of a damaged page.
+func copyText(c repo.Copy) string {
+	switch c {
+	case repo.SameCopy:
+		return "its last good copy is in its place, and nothing says that it has changed since"
+	case repo.OlderCopy:
+		return "an older copy of it is in its place"
+	}
+	return "no good copy of it is known"
 }

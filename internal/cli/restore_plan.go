@@ -127,7 +127,7 @@ func (r *run) showRestorePlan(ctx context.Context, p *backup.RestorePlan) error 
 			rows = append(rows, []string{"then to", fmt.Sprintf("%s on timeline %d", l.To, l.Timeline)},
 				[]string{"log", fmt.Sprintf("%s in %d objects, from %s to %s", size(l.Bytes), l.Objects, l.From, l.End)})
 		}
-		if n := len(p.Snapshot.Damaged); n > 0 {
+		if n := len(p.Snapshot.Lost()); n > 0 {
 			rows = append(rows, []string{"WARNING", fmt.Sprintf("%d pages were damaged when it was taken", n)})
 		}
 		table(w, rows)

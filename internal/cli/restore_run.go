@@ -99,8 +99,8 @@ func (r *run) showRestore(rep backup.RestoreReport) error {
 	if err == nil && rep.Database && !rep.Proved {
 		r.say("The database was not started to prove it: no PostgreSQL %d was found, or it may not run as this account. See --prove.", rep.Snapshot.Database.Major)
 	}
-	if err == nil && len(rep.Snapshot.Damaged) > 0 {
-		return uerr.New(uerr.Incomplete, "restored, but", fmt.Sprintf("%d pages", len(rep.Snapshot.Damaged)), fmt.Errorf("were damaged already when the snapshot was taken"), "look which: practicectl backup show "+rep.Snapshot.ID[:12])
+	if lost := len(rep.Snapshot.Lost()); err == nil && lost > 0 {
+		return uerr.New(uerr.Incomplete, "restored, but", fmt.Sprintf("%d pages", lost), errors.New("were damaged already when the snapshot was taken"), "look which: practicectl backup show "+rep.Snapshot.ID[:12])
 	}
 	return err
 }
