@@ -29,12 +29,16 @@ def unage(key, data):
 
 PLUGIN = """#!/usr/bin/env python3
 import os, sys
-while sys.stdin.readline().rstrip() not in ("-> done", ""):  # the identity, and the recipients of the file
-    sys.stdin.readline()
-sys.stdin.readline()
+def stanza():  # one of age: a line, and base64 in lines of 64, the last of which is shorter
+    head = sys.stdin.readline().rstrip()
+    while len(sys.stdin.readline().rstrip()) == 64:
+        pass
+    return head
+while stanza() not in ("-> done", ""):  # the identity, the recipients of the file, and what age sends at random
+    pass
 sys.stdout.write("-> file-key 0\\n" + os.environ["FILE_KEY"] + "\\n")
 sys.stdout.flush()
-sys.stdin.readline(), sys.stdin.readline()  # ok
+stanza()  # ok
 sys.stdout.write("-> done\\n\\n")
 """
 
