@@ -30,6 +30,9 @@ func (s *streamer) receive(ctx context.Context) error {
 			if err = s.skip(ctx, err); err == nil {
 				continue
 			}
+			if s.o.Once {
+				return err // nobody waits for the next try
+			}
 		}
 		if s.o.Now().Sub(began) > maxPause {
 			pause = time.Second // it had been well for a while
@@ -360,6 +363,11 @@ func slotPosition(h history, sys pgcluster.System, slot pgcluster.Slot) position
 	return position{sys.Timeline, slot.Held}
 }
 
+// reaches tells whether the segment of to begins at p or before it.
+func (p position) reaches(to position, segment pgcluster.LSN) bool {
+	return to.timeline == p.timeline && to.at-to.at%segment <= p.at
+}
+
 // skip goes on behind log that the server does not have any more: a gap.
 func (s *streamer) skip(ctx context.Context, why error) error {
 	sys, err := pgcluster.IdentifySystem(ctx, s.o.ConnString)
@@ -375,18 +383,28 @@ func (s *streamer) skip(ctx context.Context, why error) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if u := s.unit; u != nil && u.uncut() > 0 {
 		s.queue = append(s.queue, u.slice(s.o.Now()))
 	}
 	s.unit = nil
-	from, to := s.last(), slotPosition(h, sys, slot)
-	if segment := pgcluster.LSN(max(s.st.Segment, 1<<20)); true {
-		to.at -= to.at % segment
+	from, segment := s.last(), pgcluster.LSN(max(s.st.Segment, 1<<20))
+	s.mu.Unlock()
+	to := slotPosition(h, sys, slot)
+	if from.reaches(to, segment) {
+		// What was confirmed took the new slot back to log that the server had removed already: another one holds what there is.
+		if err := pgcluster.DropSlot(ctx, s.o.ConnString, s.slot); err != nil {
+			return err
+		}
+		if slot, err = pgcluster.EnsureSlot(ctx, s.o.ConnString, s.slot); err != nil {
+			return err
+		}
+		if to = slotPosition(h, sys, slot); from.reaches(to, segment) {
+			return why // it is held and cannot be had: no gap, a fault
+		}
 	}
-	if to.timeline == from.timeline && to.at <= from.at {
-		return why // it is held and cannot be had: no gap, a fault
-	}
+	to.at -= to.at % segment
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var e *uerr.Error
 	reason := "the server does not have it any more"
 	if errors.As(why, &e) && e.Err != nil {
