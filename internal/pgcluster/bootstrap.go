@@ -67,8 +67,15 @@ func (c *Cluster) asSuperuser(ctx context.Context, db string, do func(*pgx.Conn)
 	return uerr.New(uerr.Failed, "prepare the database", db, err, "")
 }
 
-// execScript runs all statements in one transaction.
+// onlyOne is a lock in the database (any number that nothing else takes) until the session ends. The server goes on with the
+// statement of a client that was killed: the next one must wait for its end.
+const onlyOne = "SELECT pg_advisory_lock(7022571913)"
+
+// execScript runs all statements in one transaction, when no other session prepares the database.
 func execScript(ctx context.Context, conn *pgx.Conn, script string) error {
+	if _, err := conn.Exec(ctx, onlyOne); err != nil {
+		return err
+	}
 	_, err := conn.PgConn().Exec(ctx, script).ReadAll()
 	return err
 }
