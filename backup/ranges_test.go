@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"practicectl/backup"
+	"practicectl/backup/repo"
 	"practicectl/internal/objstore"
 	"practicectl/internal/progress"
 	"practicectl/internal/uerr"
