@@ -180,8 +180,12 @@ func (r *Repo) CheckRecipients(configured []string) error {
 		"when the owner changed them, take them over: practicectl key accept. When not, find out who changed practice.toml")
 }
 
+// ErrNewSettings is why a writer must open the repository again.
+var ErrNewSettings = errors.New("the owner changed the keys of the repository meanwhile")
+
 // CheckCurrent asks the store whether the owner changed the settings since the repository was opened. A writer asks before it
-// commits to anything, so that nothing new is sealed to recipients of the past. Error kinds: Precond, Unreachable, Auth.
+// commits to anything, so that nothing new is sealed to recipients of the past. Error kinds: Precond (ErrNewSettings), Unreachable,
+// Auth.
 func (r *Repo) CheckCurrent(ctx context.Context) error {
 	const op = "look for newer settings in"
 	n := r.Settings.Generation + 1
@@ -202,7 +206,7 @@ func (r *Repo) CheckCurrent(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return uerr.New(uerr.Precond, "write to", r.Store.String(), errors.New("the owner changed the keys of the repository meanwhile"), "run the same command again")
+	return uerr.New(uerr.Precond, "write to", r.Store.String(), ErrNewSettings, "run the same command again")
 }
 
 // IndexKey is the index key in force: the host's own, or the one unsealed with an identity.

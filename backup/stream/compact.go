@@ -30,11 +30,15 @@ func (s *streamer) compactUnits(ctx context.Context) {
 }
 
 // compactUnit stores the whole unit, reads it back, and only then removes the pieces, where nothing locks them. What begins with
-// the unit stays: a snapshot may refer to it, and to nothing else.
+// the unit stays: a snapshot may refer to it, and to nothing else. When the owner changes the keys meanwhile, the pieces stay as
+// they are: a rotation handed these on, and not what is sealed to the recipients of before.
 func (s *streamer) compactUnit(ctx context.Context, u *unit, mark *wal.Marker) error {
 	const op = "store the log in one piece in"
 	found, err := wal.LookWithin(ctx, s.store, u.Stretch)
 	if err != nil || len(found) < 2 || found[0].Stretch == u.Stretch {
+		return err
+	}
+	if err := s.repo.CheckCurrent(ctx); err != nil {
 		return err
 	}
 	key := u.Key(mark.Mark(u.data))
@@ -47,6 +51,9 @@ func (s *streamer) compactUnit(ctx context.Context, u *unit, mark *wal.Marker) e
 			return nil // a snapshot was faster
 		}
 		return repo.StoreError(op, s.store, key, err)
+	}
+	if err := s.withdrawn(ctx, key); err != nil {
+		return err
 	}
 	back, err := repo.ReadSized(ctx, s.store, key, int64(len(packed)), repo.MaxPack)
 	if err != nil {
@@ -67,4 +74,15 @@ func (s *streamer) compactUnit(ctx context.Context, u *unit, mark *wal.Marker) e
 		}
 	}
 	return nil
+}
+
+// withdrawn takes an object back that was stored while the owner changed the keys, also when the run ends just because of that.
+func (s *streamer) withdrawn(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	err := s.repo.CheckCurrent(ctx)
+	if errors.Is(err, repo.ErrNewSettings) {
+		err = errors.Join(err, s.store.Delete(ctx, key))
+	}
+	return err
 }

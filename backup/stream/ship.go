@@ -16,7 +16,7 @@ import (
 )
 
 // ship stores one parcel after the other until ctx ends. Log that cannot be stored now is tried again for as long as it takes;
-// only another cluster's log in its place ends the run.
+// only another cluster's log in its place, and new keys of the repository, end the run.
 func (s *streamer) ship(ctx context.Context) {
 	pause := time.Second
 	for {
@@ -33,7 +33,7 @@ func (s *streamer) ship(ctx context.Context) {
 		case err == nil:
 			pause = time.Second
 			continue
-		case uerr.KindOf(err) == uerr.Fenced:
+		case uerr.KindOf(err) == uerr.Fenced, errors.Is(err, repo.ErrNewSettings):
 			s.trouble(err)
 			s.finish(err)
 			return
@@ -169,8 +169,11 @@ func (s *streamer) ahead(ctx context.Context, u *unit, found []wal.Found) error 
 	return err
 }
 
-// send stores a parcel.
+// send stores a parcel, sealed to the recipients of today.
 func (s *streamer) send(ctx context.Context, p *parcel) error {
+	if err := s.repo.CheckCurrent(ctx); err != nil {
+		return err
+	}
 	key, data, err := s.content(p)
 	if err != nil {
 		return err

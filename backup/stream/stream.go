@@ -84,7 +84,7 @@ type streamer struct {
 
 // Run streams until ctx ends, and then returns nil when everything that was received is safe. A host has one stream at a time;
 // the caller holds the lock. Error kinds: Fenced (another cluster, or an older state of this one, writes to the repository),
-// WALGap (a gap is open that no snapshot has made good), Config; with Once also Unreachable, Auth, Precond, Locked.
+// WALGap (a gap is open that no snapshot has made good), Precond with repo.ErrNewSettings (open the repository again), Config; with Once also Unreachable, Auth, Precond, Locked.
 func Run(ctx context.Context, r *repo.Repo, o Options) error {
 	s, err := open(r, o)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"practicectl/backup"
+	"practicectl/backup/repo"
 	"practicectl/backup/stream"
 	"practicectl/internal/config"
 	"practicectl/internal/doctor"
@@ -19,7 +20,8 @@ import (
 	"practicectl/internal/uerr"
 )
 
-// reopenEvery is how often a stream opens the repository again: recipients that the owner changed hold from then on.
+// reopenEvery is how often a stream opens the repository again and with it looks at the configuration. New keys of the owner end a
+// stream at once.
 const reopenEvery = time.Hour
 
 // streamDead is how old the last sign of life of a stream may be.
@@ -57,7 +59,7 @@ func (r *run) keepStreaming(ctx context.Context) error {
 				return nil
 			}
 			return err
-		case err == nil, kind == uerr.WALGap: // it was said, and the stream goes on
+		case err == nil, kind == uerr.WALGap, errors.Is(err, repo.ErrNewSettings): // it was said, and the stream goes on
 			pause, said = time.Second, false
 			continue
 		case kind != uerr.Unreachable:
