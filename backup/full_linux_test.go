@@ -3,9 +3,7 @@ package backup_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -13,49 +11,15 @@ import (
 
 	"practicectl/backup"
 	"practicectl/internal/progress"
+	"practicectl/internal/testenv"
 	"practicectl/internal/uerr"
 )
 
-const inNamespace = "PRACTICE_TEST_MOUNTS"
-
-// ownMounts runs the test once more in a mount namespace of its own, where it may mount small disks that go away with it;
-// an ordinary user gets a user namespace as well. It tells whether this is that run.
-func ownMounts(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(inNamespace) != "" {
-		return true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return false
-}
-
-// smallDisk mounts a tmpfs of a size such as "4m".
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "klein")
-	err := errors.Join(os.Mkdir(path, 0o755), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("tmpfs", path, "tmpfs", 0, "size="+size))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
-	return path
-}
-
 func TestO5_DiskFullIsSaidAndNothingIsLost(t *testing.T) {
-	if !ownMounts(t) {
+	if !testenv.OwnMounts(t) {
 		return
 	}
-	small := smallDisk(t, "3m")
+	small := testenv.SmallDisk(t, t.TempDir(), "3m")
 	g := newRig(t, reopen(t, small))
 	g.packSize = smallPack
 	src := backup.Source{Paths: []string{writeFiles(t, 12)}}
@@ -82,19 +46,19 @@ func TestO5_DiskFullIsSaidAndNothingIsLost(t *testing.T) {
 	g.verifyAll()
 
 	// The disk of the cache is full.
-	g.cache = smallDisk(t, "1m,nr_inodes=3")
+	g.cache = testenv.SmallDisk(t, t.TempDir(), "1m,nr_inodes=3")
 	_, err = backup.Run(t.Context(), g.host(), src, g.options(), progress.None)
 	if uerr.ExitCode(err) != 16 {
 		t.Errorf("cache full: %v", err)
 	}
 
 	// The target's disk is too small from the start: told before anything is read.
-	target := filepath.Join(smallDisk(t, "8m"), "neu")
+	target := filepath.Join(testenv.SmallDisk(t, t.TempDir(), "8m"), "neu")
 	if _, err := g.tryRestore(t.Context(), "latest", target, backup.RestoreOptions{}); uerr.ExitCode(err) != 16 || uerr.HintOf(err) == "" {
 		t.Errorf("target too small: %v", err)
 	}
 	// It becomes full while the copy is laid down.
-	disk := smallDisk(t, "90m")
+	disk := testenv.SmallDisk(t, t.TempDir(), "90m")
 	target = filepath.Join(disk, "neu")
 	filled := false
 	_, err = g.tryRestore(t.Context(), "latest", target, backup.RestoreOptions{Own: func(string) error {
@@ -119,14 +83,14 @@ func TestO5_DiskFullIsSaidAndNothingIsLost(t *testing.T) {
 
 // TestO5_ADiskThatFillsUpInPlaceLeavesWhatWasThere: while the way back is kept nothing has changed yet, and later it is taken.
 func TestO5_ADiskThatFillsUpInPlaceLeavesWhatWasThere(t *testing.T) {
-	if !ownMounts(t) {
+	if !testenv.OwnMounts(t) {
 		return
 	}
 	st, _ := dirStore(t)
 	g := newRig(t, st)
 	root := writeFiles(t, 12)
 	g.run(backup.Source{Paths: []string{root}})
-	disk := smallDisk(t, "60m")
+	disk := testenv.SmallDisk(t, t.TempDir(), "60m")
 	target := filepath.Join(disk, "neu")
 	g.restore("latest", target, backup.RestoreOptions{})
 	laid := filepath.Join(target, "files", root)

@@ -28,7 +28,7 @@ func (a *away) Put(ctx context.Context, key string, r io.Reader, size int64, o o
 // TestT27_AFullDiskUnderTheSpoolStopsNoDatabase lets the disk of the spool fill up while the store is away: the database goes on, what
 // is lost is said, and the next snapshot makes it good.
 func TestT27_AFullDiskUnderTheSpoolStopsNoDatabase(t *testing.T) {
-	if !ownMounts(t) {
+	if !testenv.OwnMounts(t) {
 		return
 	}
 	c := testenv.PG(t, 18, testenv.Bootstrapped)
@@ -37,7 +37,7 @@ func TestT27_AFullDiskUnderTheSpoolStopsNoDatabase(t *testing.T) {
 	line := &away{Store: st}
 	g := newRig(t, line)
 	g.run(source(c))
-	dir := smallDisk(t, "1m")
+	dir := testenv.SmallDisk(t, t.TempDir(), "1m")
 	s := g.stream(c, dir, func(o *backup.StreamOptions) { o.Spool, o.After = 1<<30, soon }) // more than the disk has
 	s.until("begin", func(st stream.State) bool { return st.Stored > 0 })
 	line.gone.Store(true)

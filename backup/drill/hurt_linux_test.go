@@ -307,41 +307,15 @@ func TestO5_AScratchFolderWithoutItsMarkerYetIsSwept(t *testing.T) {
 	}
 }
 
-const inNamespace = "PRACTICE_TEST_MOUNTS"
-
-// ownMounts runs the test once more in a mount namespace of its own, and tells whether this is that run.
-func ownMounts(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(inNamespace) != "" {
-		return true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return false
-}
-
 func TestO5_ADrillWithoutRoomSaysSoAndLeavesNothing(t *testing.T) {
-	if !ownMounts(t) {
+	if !testenv.OwnMounts(t) {
 		return
 	}
 	c := testenv.PG(t, 15, testenv.Bootstrapped)
 	fill(t, connect(t, c))
 	g := newRig(t, c)
 	g.snapshot()
-	disk := filepath.Join(filepath.Dir(g.dir), "klein")
-	err := errors.Join(os.Mkdir(disk, 0o755), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("tmpfs", disk, "tmpfs", 0, "size=16m,mode=0755"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	disk := testenv.SmallDisk(t, filepath.Dir(g.dir), "16m")
 	g.dir = filepath.Join(disk, "Übungen")
 	e, err := g.drill()
 	wants(t, err, uerr.NoSpace, "make a scratch instance")

@@ -164,6 +164,20 @@ func (i identityFlags) load(r *run) ([]age.Identity, error) {
 	return out, nil
 }
 
+// storeToRead opens the store that is named or configured, and loads the identities.
+func (r *run) storeToRead(s storeFlags, i identityFlags) (objstore.Store, backup.Keys, error) {
+	b, err := s.section(r)
+	if err != nil {
+		return nil, backup.Keys{}, err
+	}
+	ids, err := i.load(r)
+	if err != nil {
+		return nil, backup.Keys{}, err
+	}
+	st, err := r.openStore(b, false)
+	return st, backup.Keys{Identities: ids}, err
+}
+
 // openForReading opens a repository with the identities, if any, and with this host's pin when it is the configured one.
 func (r *run) openForReading(ctx context.Context, s storeFlags, i identityFlags) (*backup.Repo, error) {
 	return r.openOf(ctx, s, i, "")
@@ -171,19 +185,10 @@ func (r *run) openForReading(ctx context.Context, s storeFlags, i identityFlags)
 
 // openOf is openForReading of a repository that belongs to the key in ownerFile; "": to anybody.
 func (r *run) openOf(ctx context.Context, s storeFlags, i identityFlags, ownerFile string) (*backup.Repo, error) {
-	b, err := s.section(r)
+	st, k, err := r.storeToRead(s, i)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := i.load(r)
-	if err != nil {
-		return nil, err
-	}
-	st, err := r.openStore(b, false)
-	if err != nil {
-		return nil, err
-	}
-	k := backup.Keys{Identities: ids}
 	if ownerFile != "" {
 		if k.Owner, err = backup.OwnerOf(ownerFile); err != nil {
 			return nil, err

@@ -84,19 +84,10 @@ func (r *run) drillHost(l paths.Layout) string {
 // openForDrill opens the repository with what this machine knows of it: a host that is backed up its pin, a drill host the
 // owner that it met first.
 func (r *run) openForDrill(ctx context.Context, f drillFlags, i identityFlags, k drill.Keeper) (*backup.Repo, error) {
-	b, err := f.section(r)
+	st, keys, err := r.storeToRead(f.storeFlags, i)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := i.load(r)
-	if err != nil {
-		return nil, err
-	}
-	st, err := r.openStore(b, false)
-	if err != nil {
-		return nil, err
-	}
-	keys := backup.Keys{Identities: ids}
 	if f.ownerKey != "" {
 		if keys.Owner, err = backup.OwnerOf(f.ownerKey); err != nil {
 			return nil, err
